@@ -1,0 +1,60 @@
+# Two commands matter: `make run` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash
+BUILD ?= build/release
+JOBS ?= $(shell nproc)
+export LANEKEEPER_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lanekeeper
+export PATH := $(LANEKEEPER_CACHE)/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build run test unit e2e-up e2e-down e2e e2e-deploy bench-react bench-idle format tidy clean
+
+help: ## this list
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+deps: ## install build packages and nats-server
+	@e2e/tools/install.sh packages
+	@e2e/tools/install.sh nats
+
+build: deps ## release build in $(BUILD)
+	@cmake -G Ninja -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
+	@cmake --build $(BUILD) -j $(JOBS)
+
+run: build ## a real one-node Kubernetes with the example pool and a producer; prints `kubectl get wp -w`
+	@e2e/tools/install.sh cluster
+	@e2e/run.sh $(BUILD)
+
+test: ## everything: unit, NATS, API server, sanitizers, format, tidy, end to end; ends with "N passed, M failed"
+	@e2e/tools/install.sh packages
+	@python3 e2e/test.py
+
+unit: build ## the quick tests: unit and NATS
+	@ctest --test-dir $(BUILD) -L 'unit|nats' --output-on-failure
+
+e2e-up: build ## bring up the cluster, build the images, install CRD and operator
+	@e2e/tools/install.sh cluster
+	@e2e/cluster/cluster.sh up
+	@e2e/cluster/cluster.sh nats-up
+	@e2e/cluster/cluster.sh images $(BUILD)
+	@e2e/cluster/cluster.sh deploy
+
+e2e-down: ## take the cluster down; nothing stays behind
+	@e2e/cluster/cluster.sh nats-down
+	@e2e/cluster/cluster.sh down
+
+e2e: e2e-up ## the scenarios against the cluster
+	@python3 e2e/scenarios/run.py $(ARGS)
+
+bench-react: e2e-up ## publish -> Deployment patched, 30 bursts and more
+	@python3 e2e/bench/react.py
+
+bench-idle: e2e-up ## 100 lanes at rest: memory, CPU, API writes of the operator
+	@python3 e2e/bench/idle.py
+
+format: ## clang-format in place
+	@git ls-files -co --exclude-standard '*.h' '*.cpp' | xargs clang-format-14 -i
+
+tidy: build ## clang-tidy, every finding an error
+	@run-clang-tidy-14 -quiet -p $(BUILD) -j $(JOBS) '(operator|worker-runtime|e2e|cli)/.*(?<!_test)\.cpp$$' 2>/dev/null
+
+clean: ## remove build output
+	@rm -rf build

@@ -1,0 +1,123 @@
+#include "operator/control/control_loop.h"
+
+#include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "operator/control/fakes.h"
+
+namespace lanekeeper {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+const PoolKey kPool{"studio", "media"};
+
+TEST(WorkQueue, ManyChangesOfOnePoolAreOnePass) {
+  WorkQueue queue;
+  for (int n = 0; n < 100; ++n) queue.Add(kPool);
+  EXPECT_EQ(queue.Take(seconds(10)), kPool);
+  EXPECT_EQ(queue.size(), 0U);
+  EXPECT_FALSE(queue.Take(milliseconds(1)).has_value());
+}
+
+TEST(WorkQueue, EarlierMomentWins) {
+  WorkQueue queue;
+  queue.AddAt(kPool, std::chrono::steady_clock::now() + seconds(1000));
+  queue.Add(kPool);
+  queue.AddAt(kPool, std::chrono::steady_clock::now() + seconds(1000));
+  EXPECT_EQ(queue.Take(seconds(10)), kPool);
+}
+
+TEST(WorkQueue, TakeWaitsForTheMoment) {
+  WorkQueue queue;
+  queue.AddAt(kPool, std::chrono::steady_clock::now() + milliseconds(30));
+  EXPECT_FALSE(queue.Take(milliseconds(1)).has_value());
+  EXPECT_EQ(queue.Take(seconds(10)), kPool);
+}
+
+TEST(WorkQueue, CloseEndsTheWait) {
+  WorkQueue queue;
+  std::thread closer([&queue] { queue.Close(); });
+  EXPECT_FALSE(queue.Take(seconds(100)).has_value());
+  closer.join();
+}
+
+// The platform as a second thread may look at it.
+class WatchedObserver final : public ReconcileObserver {
+ public:
+  void OnScaled(const LaneKey&, int, const scaling::ScalingDecision& decision) override {
+    const std::lock_guard lock(mutex_);
+    workers_ = decision.workers;
+    changed_.notify_all();
+  }
+  bool AwaitWorkers(int workers) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, seconds(20), [&] { return workers_ == workers; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int workers_ = -1;
+};
+
+TEST(ControlLoop, SampleLeadsToScalingAndStopWaits) {
+  FakePoolSource source;
+  FakeLaneProbe probe;
+  FakeQueues queues;
+  FakePlatform platform;
+  SystemClock clock;
+  WatchedObserver observer;
+  ControlLoop loop(source, probe, queues, platform, clock, &observer);
+  loop.Start();
+  EXPECT_FALSE(loop.synced());
+
+  auto pool = std::make_shared<WorkerPool>();
+  pool->key = kPool;
+  pool->generation = 1;
+  pool->lanes.resize(1);
+  pool->lanes[0].name = "short";
+  source.callbacks.on_pool(pool);
+  source.callbacks.on_synced();
+  EXPECT_TRUE(loop.synced());
+
+  LaneSample sample;
+  sample.doubt = scaling::Doubt::kNone;
+  sample.waiting = 40;
+  probe.Set({"studio", "media", "short"}, sample);
+  EXPECT_TRUE(observer.AwaitWorkers(5));
+  loop.Stop();
+  loop.Stop();
+  EXPECT_EQ(platform.workloads.size(), 1U);
+}
+
+TEST(ControlLoop, FailedPassIsTriedAgain) {
+  FakePoolSource source;
+  FakeLaneProbe probe;
+  FakeQueues queues;
+  FakePlatform platform;
+  platform.observe_failures = 3;
+  SystemClock clock;
+  WatchedObserver observer;
+  ControlLoop loop(source, probe, queues, platform, clock, &observer);
+  auto pool = std::make_shared<WorkerPool>();
+  pool->key = kPool;
+  pool->lanes.resize(1);
+  pool->lanes[0].name = "short";
+  LaneSample sample;
+  sample.doubt = scaling::Doubt::kNone;
+  sample.waiting = 8;
+  probe.Set({"studio", "media", "short"}, sample);
+  loop.Start();
+  source.callbacks.on_pool(pool);  // The only change: nothing but the retry brings a second pass.
+  EXPECT_TRUE(observer.AwaitWorkers(1));
+  loop.Stop();
+  EXPECT_EQ(platform.observe_failures, 0);
+}
+
+}  // namespace
+}  // namespace lanekeeper

@@ -1,0 +1,52 @@
+#include <cstdio>
+#include <string>
+#include <string_view>
+
+#include "operator/control/ports.h"
+
+namespace lanekeeper {
+namespace {
+
+// FNV-1a, 64 bit: stable across versions and machines, which std::hash does not promise. Nothing
+// here is a secret and nobody gains by a collision: the worst is a change applied one pass late.
+class Fnv1a {
+ public:
+  void Add(std::string_view text) {
+    for (const char c : text) AddByte(static_cast<unsigned char>(c));
+    AddByte(0xff);  // Ends a field: "ab","c" is not "a","bc". 0xff is in no UTF-8 text.
+  }
+  void Add(std::int64_t number) { Add(std::to_string(number)); }
+  std::string Hex() const {
+    char text[17];
+    std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(hash_));
+    return text;
+  }
+
+ private:
+  void AddByte(unsigned char byte) {
+    hash_ ^= byte;
+    hash_ *= 1099511628211ULL;
+  }
+  std::uint64_t hash_ = 14695981039346656037ULL;
+};
+
+}  // namespace
+
+std::string LaneHash(const Lane& lane) {
+  Fnv1a hash;
+  hash.Add("1");  // The form of the manifest; raise it when deployment_manifest.cpp changes.
+  hash.Add(lane.name);
+  hash.Add(static_cast<std::int64_t>(lane.lane_class));
+  hash.Add(lane.template_json);
+  hash.Add(lane.queue.stream);
+  hash.Add(lane.queue.consumer);
+  hash.Add(lane.jobs.timeout.count());
+  hash.Add(lane.jobs.attempts_max);
+  hash.Add(lane.jobs.backoff.initial.count());
+  hash.Add(lane.jobs.backoff.max.count());
+  hash.Add(lane.workers.slots);
+  hash.Add(lane.workers.grace.count());
+  return hash.Hex();
+}
+
+}  // namespace lanekeeper

@@ -1,0 +1,101 @@
+// One pass over one pool: observe → decide → act → report.
+//
+// Owns all lane state; called by one thread. Acts only on a change: a pass over a pool at rest
+// makes no request. Every pass starts from what the ports say now, so a pass may be repeated, and a
+// restarted operator goes on where the last one stopped.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "operator/control/ports.h"
+#include "operator/control/reconcile_observer.h"
+#include "operator/scaling/decide_workers.h"
+#include "operator/scaling/demand_history.h"
+#include "worker-runtime/base/clock.h"
+#include "worker-runtime/base/result.h"
+
+namespace lanekeeper {
+
+inline constexpr std::chrono::milliseconds kStatusInterval{2000};  // At most one write per pool.
+inline constexpr std::chrono::milliseconds kDriftInterval{10000};  // At most one repair per lane.
+inline constexpr std::chrono::minutes kQueueRecheckInterval{10};
+
+class Reconciler {
+ public:
+  struct Next {
+    std::optional<MonotonicTime> due;  // Look again then, changes or not.
+    std::optional<Error> error;  // The pass did not finish; RetryDelay says when to try again.
+  };
+
+  // All must outlive the reconciler. `observer` may be null.
+  Reconciler(Platform& platform, Queues& queues, LaneProbe& probe, const Clock& clock,
+             ReconcileObserver* observer);
+
+  Next Reconcile(const WorkerPool& pool);
+  // The object exists but cannot be worked with: says so in its status, changes nothing else.
+  Next ReconcileInvalid(const PoolKey& key, const Error& why);
+  // The object is gone: forgets what was kept for it.
+  void Forget(const PoolKey& key);
+
+ private:
+  struct LaneState {
+    scaling::DemandHistory history;
+    bool history_seeded = false;
+    // Queue set-up.
+    std::int64_t queue_generation = -1;  // Of the pool, when it was set up last.
+    MonotonicTime queue_due{};           // When to check again.
+    MonotonicTime queue_missing_due{};   // The same, while the probe says it is missing.
+    int queue_failures = 0;
+    std::optional<Error> queue_error;
+    bool was_disconnected = false;
+    // Workload.
+    std::int64_t workload_generation = -1;  // That our last write led to.
+    MonotonicTime drift_due{};
+    std::optional<Error> workload_error;
+    // For status and events.
+    LaneStatus status;
+    scaling::Doubt doubt = scaling::Doubt::kNoSampleYet;
+    std::string doubt_detail;
+    std::optional<scaling::ScalingReason> limited;  // CappedAtMax or CappedByConsumer.
+  };
+  struct PoolState {
+    std::map<std::string, LaneState> lanes;
+    std::int64_t probed_generation = -1;
+    bool status_read = false;
+    PoolStatus status;  // What was written last.
+    MonotonicTime status_due{};
+    bool teardown_announced = false;
+  };
+
+  Result<void> Prepare(const WorkerPool& pool, PoolState& state);
+  Result<void> DropLanesNotIn(const WorkerPool& pool, PoolState& state);
+  void EnsureQueue(const WorkerPool& pool, const Lane& lane, const LaneSample& sample,
+                   LaneState& state);
+  Result<void> ReconcileLane(const WorkerPool& pool, const Lane& lane, LaneState& state);
+  Result<WorkloadState> Act(const WorkerPool& pool, const Lane& lane,
+                            const Result<WorkloadState>& workload,
+                            const scaling::ScalingDecision& decision, LaneState& state);
+  void Record(const WorkerPool& pool, const Lane& lane, const LaneSample& sample,
+              const scaling::Observation& seen, const scaling::ScalingDecision& decision,
+              const WorkloadState& workload, LaneState& state);
+  Result<void> Report(const WorkerPool& pool, PoolState& state);
+  Next TearDown(const WorkerPool& pool, PoolState& state);
+  std::optional<MonotonicTime> NextDue(const WorkerPool& pool, const PoolState& state) const;
+
+  Platform& platform_;
+  Queues& queues_;
+  LaneProbe& probe_;
+  const Clock& clock_;
+  ReconcileObserver* observer_;
+  ReconcileObserver no_observer_;
+  std::map<PoolKey, PoolState> pools_;
+};
+
+// How long to wait after the `failures`th error in a row (>= 1). A person has to act on kInvalid
+// and kForbidden: those are tried rarely. Without jitter; the caller adds it.
+std::chrono::milliseconds RetryDelay(const Error& error, int failures);
+
+}  // namespace lanekeeper

@@ -1,0 +1,84 @@
+// The WorkerPool as the operator works with it: every default applied, every duration parsed.
+// Shapes only. Read from JSON by kubernetes/worker_pool_json.h; the bounds are those of
+// crds/workerpools.yaml, checked again by the reader because a local file has no API server.
+#pragma once
+
+#include <chrono>
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "worker-runtime/base/backoff.h"
+#include "worker-runtime/job/names.h"
+
+namespace lanekeeper {
+
+struct PoolKey {
+  std::string pool_namespace;
+  std::string name;
+  auto operator<=>(const PoolKey&) const = default;
+};
+
+inline std::string ToString(const PoolKey& key) { return key.pool_namespace + "/" + key.name; }
+
+enum class LaneClass { kShort, kLong, kGpu };
+enum class StorageKind { kFile, kMemory };
+
+struct LaneQueue {
+  bool external = false;  // The user's own stream and consumer: read, never created or changed.
+  std::string stream;     // Always set.
+  std::string consumer;   // Always set.
+  std::int64_t depth_max = 10000;
+  StorageKind storage = StorageKind::kFile;
+  int replicas = 1;
+  bool operator==(const LaneQueue&) const = default;
+};
+
+struct LaneJobs {
+  std::chrono::milliseconds timeout{30000};
+  int attempts_max = 5;
+  Backoff backoff;
+  bool operator==(const LaneJobs&) const = default;
+};
+
+struct LaneWorkers {
+  int min = 0;
+  int max = 10;
+  int slots = 8;
+  std::chrono::milliseconds grace{40000};  // From SIGTERM to SIGKILL.
+  bool operator==(const LaneWorkers&) const = default;
+};
+
+struct LaneScaling {
+  std::int64_t jobs_per_worker = 8;
+  std::chrono::milliseconds scale_down_window{15000};
+  bool operator==(const LaneScaling&) const = default;
+};
+
+struct Lane {
+  std::string name;
+  LaneClass lane_class = LaneClass::kShort;
+  LaneQueue queue;
+  LaneJobs jobs;
+  LaneWorkers workers;
+  LaneScaling scaling;
+  std::string template_json;  // The lane's own PodTemplateSpec or the pool's, untouched.
+  bool operator==(const Lane&) const = default;
+};
+
+struct WorkerPool {
+  PoolKey key;
+  std::string uid;
+  std::int64_t generation = 0;
+  bool deleting = false;       // deletionTimestamp is set.
+  bool has_finalizer = false;  // Ours.
+  bool paused = false;
+  bool delete_queues = false;  // spec.queue.deletePolicy: Delete.
+  std::vector<Lane> lanes;     // 1..16, unique names.
+  bool operator==(const WorkerPool&) const = default;
+
+  LaneKey KeyOf(const Lane& lane) const { return {key.pool_namespace, key.name, lane.name}; }
+};
+
+}  // namespace lanekeeper

@@ -1,0 +1,179 @@
+#include "operator/scaling/decide_workers.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <ostream>
+#include <random>
+
+namespace lanekeeper::scaling {
+namespace {
+
+using std::chrono::seconds;
+using enum ScalingReason;
+
+constexpr std::int64_t kHuge = std::numeric_limits<std::int64_t>::max();
+const DemandHistory::Time kNow{seconds(1000)};
+
+struct Case {
+  const char* name;  // The claim this row proves.
+  Observation seen;
+  int peak;  // Demand one second ago; -1 for none.
+  int workers;
+  int demand;
+  ScalingReason reason;
+};
+
+// Names the row in the listing; gtest would print raw bytes otherwise.
+void PrintTo(const Case& row, std::ostream* out) { *out << row.name; }
+
+DemandHistory HistoryWith(int peak) {
+  DemandHistory history;
+  if (peak >= 0) history.Add(kNow - seconds(1), peak);
+  return history;
+}
+
+class DecideWorkersTest : public testing::TestWithParam<Case> {};
+
+TEST_P(DecideWorkersTest, ReturnsExpectedDecision) {
+  const ScalingPolicy policy{.workers_min = 1, .workers_max = 10, .jobs_per_worker = 100};
+  const Case& row = GetParam();
+  const ScalingDecision decision = DecideWorkers(policy, row.seen, HistoryWith(row.peak), kNow);
+  EXPECT_EQ(decision.workers, row.workers);
+  EXPECT_EQ(decision.demand, row.demand);
+  EXPECT_EQ(ToString(decision.reason), ToString(row.reason));
+  ASSERT_FALSE(decision.terms.empty());
+  EXPECT_EQ(decision.terms.back().workers, decision.workers);
+}
+
+Observation Seen(std::int64_t waiting, std::int64_t running, int current, int busy = 0) {
+  return {.waiting = waiting,
+          .running = running,
+          .open_pulls = 1,
+          .workers_current = current,
+          .workers_busy = busy};
+}
+Observation Parked(std::int64_t waiting, std::int64_t parked, std::int64_t open_pulls,
+                   int current) {
+  return {
+      .waiting = waiting, .parked = parked, .open_pulls = open_pulls, .workers_current = current};
+}
+Observation Doubtful(Doubt doubt, int current) {
+  return {.doubt = doubt, .workers_current = current};
+}
+Observation Limited(std::int64_t waiting, std::int64_t ack_pending_max) {
+  return {.waiting = waiting,
+          .open_pulls = 1,
+          .ack_pending_max = ack_pending_max,
+          .workers_current = 1};
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Rows, DecideWorkersTest,
+    testing::Values(
+        //   name                                  seen                    peak  workers demand
+        //   reason
+        Case{"EmptyQueueKeepsTheMinimum", Seen(0, 0, 1), -1, 1, 1, kFlooredAtMin},
+        Case{"OneLeftoverJobIsOneWorker", Seen(101, 0, 1), -1, 2, 2, kBacklogGrew},
+        Case{"RunningJobsAreDemandToo", Seen(50, 51, 1, 1), -1, 2, 2, kBacklogGrew},
+        Case{"ExactMultipleNeedsNoExtraWorker", Seen(200, 0, 2), -1, 2, 2, kOnTarget},
+        Case{"ZeroToManyIsOneStep", Seen(901, 0, 0), -1, 10, 10, kBacklogGrew},
+        Case{"HugeBacklogDoesNotOverflow", Seen(kHuge, kHuge, 10), -1, 10, 10, kCappedAtMax},
+        Case{"MoreThanMaxSaysSo", Seen(5000, 0, 1), -1, 10, 10, kCappedAtMax},
+        Case{"ShortDipIsHeldByTheWindow", Seen(100, 0, 6), 5, 5, 1, kHeldByWindow},
+        Case{"NoPeakLetsTheLaneShrink", Seen(100, 0, 6), -1, 1, 1, kBacklogShrank},
+        Case{"PeakNeverCausesAScaleUp", Seen(100, 0, 3), 9, 3, 1, kHeldByWindow},
+        Case{"PeakIsNeverOverALoweredMax", Seen(0, 0, 30), 25, 10, 1, kHeldByWindow},
+        Case{"BusyWorkersAreAFloor", Seen(0, 4, 6, 4), -1, 4, 1, kHeldByBusy},
+        Case{"BusyWorkersAreAFloorOverMax", Seen(0, 20, 20, 17), -1, 17, 1, kHeldByBusy},
+        Case{"BusyNeverRaisesALane", Seen(0, 4, 2, 4), -1, 2, 1, kHeldByBusy},
+        Case{"WindowOverBusyIsTheWindow", Seen(0, 2, 8, 2), 6, 6, 1, kHeldByWindow},
+        Case{"ParkedWithOpenPullIsNoDemand", Parked(100, 900, 1, 1), -1, 1, 1, kOnTarget},
+        Case{"ParkedWhileAllAreFullIsDemand", Parked(100, 301, 0, 1), -1, 5, 5, kBacklogGrew},
+        Case{"ParkedWithoutWorkersIsNoFlood", Parked(0, 5000, 0, 0), -1, 1, 1, kRetriesWaiting},
+        Case{"ConsumerLimitCapsWorkers", Limited(900, 3), -1, 3, 3, kCappedByConsumer},
+        Case{"ConsumerLimitAboveMaxIsNothing", Limited(5000, 100), -1, 10, 10, kCappedAtMax},
+        Case{"NoAnswerHolds", Doubtful(Doubt::kStale, 7), -1, 7, 7, kHeldByDoubt},
+        Case{"MissingConsumerIsNotAnEmptyQueue", Doubtful(Doubt::kConsumerMissing, 7), -1, 7, 7,
+             kHeldByDoubt},
+        Case{"MissingConsumerNeverScalesToMax", Doubtful(Doubt::kConsumerMissing, 1), -1, 1, 1,
+             kHeldByDoubt},
+        Case{"DoubtHoldsEvenOverALoweredMax", Doubtful(Doubt::kDisconnected, 30), -1, 30, 30,
+             kHeldByDoubt},
+        Case{"DoubtStillHonoursTheMinimum", Doubtful(Doubt::kNoSampleYet, 0), -1, 1, 1,
+             kHeldByDoubt}),
+    [](const auto& test) { return test.param.name; });
+
+TEST(DecideWorkers, PausedChangesNothing) {
+  const ScalingPolicy policy{
+      .workers_min = 1, .workers_max = 3, .jobs_per_worker = 1, .paused = true};
+  for (const int current : {0, 2, 9}) {
+    const ScalingDecision decision = DecideWorkers(policy, Seen(100, 0, current), {}, kNow);
+    EXPECT_EQ(decision.workers, current);
+    EXPECT_EQ(decision.reason, kPaused);
+  }
+}
+
+TEST(DecideWorkers, ParkedJobsKeepOneWorkerOfALaneThatMaySleep) {
+  const ScalingPolicy policy{.workers_min = 0, .workers_max = 10, .jobs_per_worker = 4};
+  EXPECT_EQ(DecideWorkers(policy, Parked(0, 3, 0, 0), {}, kNow).workers, 1);
+  EXPECT_EQ(DecideWorkers(policy, Parked(0, 3, 1, 1), {}, kNow).reason, kRetriesWaiting);
+  EXPECT_EQ(DecideWorkers(policy, Parked(0, 0, 1, 1), {}, kNow).workers, 0);
+}
+
+TEST(DecideWorkers, WindowOfZeroHoldsNothing) {
+  const ScalingPolicy policy{
+      .workers_max = 10, .jobs_per_worker = 1, .scale_down_window = seconds(0)};
+  EXPECT_EQ(DecideWorkers(policy, Seen(0, 0, 5), HistoryWith(5), kNow).workers, 0);
+}
+
+TEST(DecideWorkers, TermsTellTheWholeStory) {
+  const ScalingPolicy policy{.workers_min = 1, .workers_max = 10, .jobs_per_worker = 100};
+  const ScalingDecision decision = DecideWorkers(policy, Seen(100, 0, 8, 6), HistoryWith(5), kNow);
+  const std::vector<TermResult> expected = {
+      {Term::kDemand, 1}, {Term::kBounds, 1}, {Term::kHold, 5}, {Term::kBusyFloor, 6}};
+  EXPECT_EQ(decision.terms, expected);
+}
+
+// Claims that hold for every input, over random ones from a fixed seed.
+TEST(DecideWorkers, InvariantsHoldForRandomObservations) {
+  std::mt19937_64 random(20261124);
+  const auto pick = [&random](std::int64_t max) {
+    return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(max + 1));
+  };
+  for (int round = 0; round < 20000; ++round) {
+    ScalingPolicy policy;
+    policy.workers_min = static_cast<int>(pick(5));
+    policy.workers_max = policy.workers_min + 1 + static_cast<int>(pick(20));
+    policy.jobs_per_worker = 1 + pick(20);
+    const Observation seen{.doubt = pick(3) == 0 ? Doubt::kStale : Doubt::kNone,
+                           .waiting = pick(400),
+                           .running = pick(40),
+                           .parked = pick(40),
+                           .open_pulls = pick(3),
+                           .ack_pending_max = pick(1) == 0 ? 0 : 1 + pick(50),
+                           .workers_current = static_cast<int>(pick(30)),
+                           .workers_busy = static_cast<int>(pick(30))};
+    const ScalingDecision d =
+        DecideWorkers(policy, seen, HistoryWith(static_cast<int>(pick(30))), kNow);
+    const int busy = std::min(seen.workers_busy, seen.workers_current);
+    ASSERT_GE(d.workers, std::min(policy.workers_min, policy.workers_max));
+    ASSERT_GE(d.workers, busy) << "a busy worker would be cut";
+    if (d.workers > seen.workers_current) {
+      ASSERT_LE(d.workers, policy.workers_max);
+    }
+    if (seen.doubt != Doubt::kNone) {
+      ASSERT_GE(d.workers, seen.workers_current);
+    }
+    // Deciding again from where it led changes nothing: no flapping on a steady observation.
+    Observation after = seen;
+    after.workers_current = d.workers;
+    if (seen.doubt == Doubt::kNone && d.workers > 0 && seen.workers_current > 0) {
+      const ScalingDecision again = DecideWorkers(policy, after, {}, kNow);
+      ASSERT_LE(again.workers, d.workers);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace lanekeeper::scaling

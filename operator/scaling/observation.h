@@ -1,0 +1,47 @@
+// What a decision is made from: the shapes that go into DecideWorkers. Pure.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string_view>
+
+namespace lanekeeper::scaling {
+
+// Why there are no numbers. Each is its own reason in a decision and in a condition, because a
+// person does something different about each.
+enum class Doubt {
+  kNone,
+  kNoSampleYet,      // Just started; the first answer is on its way.
+  kStale,            // Answers stopped coming.
+  kDisconnected,     // No connection to NATS.
+  kJetStreamOff,     // No responders: JetStream is off, or this account has none.
+  kConsumerMissing,  // Stream or consumer does not exist.
+  kRefused,          // The account or user may not ask.
+  kUnreadable,       // An answer that could not be understood.
+};
+
+// From WorkerPool.spec.lanes[]; bounds are enforced by crds/workerpools.yaml.
+struct ScalingPolicy {
+  int workers_min = 0;               // >= 0. Zero lets an idle lane go to sleep.
+  int workers_max = 10;              // >= 1, >= workers_min.
+  std::int64_t jobs_per_worker = 8;  // > 0. Backlog one worker is expected to carry.
+  std::chrono::milliseconds scale_down_window{15000};  // >= 0.
+  bool paused = false;                                 // Change nothing.
+  bool operator==(const ScalingPolicy&) const = default;
+};
+
+// One lane at one moment. Counts are >= 0.
+struct Observation {
+  Doubt doubt = Doubt::kNone;
+  std::int64_t waiting = 0;     // Never delivered.
+  std::int64_t running = 0;     // A handler has it.
+  std::int64_t parked = 0;      // Delivered, not running: waits out a retry delay, or a lease that
+                                // ran out and that nobody has fetched again.
+  std::int64_t open_pulls = 0;  // Workers that ask for a job and get none.
+  std::int64_t ack_pending_max = 0;  // The consumer's own limit on running + parked; 0 = none.
+  int workers_current = 0;           // What the platform is asked for now.
+  int workers_busy = 0;              // Known, or not known not, to have a running job.
+  bool operator==(const Observation&) const = default;
+};
+
+}  // namespace lanekeeper::scaling

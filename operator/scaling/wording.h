@@ -1,0 +1,41 @@
+// Every sentence that people read about a lane: conditions, Events and the decision in status. One
+// file, so that the same fact is said in the same words everywhere. Pure.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "operator/scaling/decide_workers.h"
+
+namespace lanekeeper::scaling {
+
+// The condition reason for a doubt, a stable PascalCase word: "NatsDisconnected".
+std::string_view ReasonOf(Doubt doubt);
+
+// A clause: "NATS is not connected (…)". `detail` is what the server said, may be empty.
+std::string DescribeDoubt(Doubt doubt, std::string_view detail);
+
+// One sentence: what was decided and from which numbers.
+// "Scaled from 0 to 13 workers: 201 jobs waiting and 3 running, 16 per worker."
+// "Kept 5 workers: 30 jobs ask for 2, but the last 15s asked for 5."
+std::string DescribeDecision(const ScalingPolicy& policy, const Observation& observation,
+                             std::string_view doubt_detail, const ScalingDecision& decision);
+
+// What one term did, in a few words: "204 jobs at 16 per worker".
+std::string DescribeTerm(const ScalingPolicy& policy, const Observation& observation,
+                         const TermResult& term);
+
+// Sentences of the pool's conditions. None holds a number that changes from sample to sample: a
+// condition is written only when it says something new.
+std::string HeldSentence(std::string_view lane, Doubt doubt, std::string_view detail);
+std::string AllLanesAnswerSentence(std::size_t lanes);
+std::string LimitedSentence(std::string_view lane, ScalingReason reason);
+std::string DeadLettersSentence(std::string_view lanes);
+// "Lane short: applying deployment media-short: 403 forbidden."
+std::string LaneSentence(std::string_view lane, std::string_view clause);
+
+// Event reason for a change of the worker count: ScaledUp or ScaledDown.
+std::string_view EventReasonOf(int workers_from, int workers_to);
+
+}  // namespace lanekeeper::scaling

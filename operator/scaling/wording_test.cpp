@@ -1,0 +1,57 @@
+#include "operator/scaling/wording.h"
+
+#include <gtest/gtest.h>
+
+namespace lanekeeper::scaling {
+namespace {
+
+const ScalingPolicy kPolicy{.workers_max = 20, .jobs_per_worker = 16};
+const DemandHistory::Time kNow{std::chrono::seconds(1000)};
+
+std::string Describe(const Observation& seen, int peak = -1, std::string_view detail = "") {
+  DemandHistory history;
+  if (peak >= 0) history.Add(kNow, peak);
+  return DescribeDecision(kPolicy, seen, detail, DecideWorkers(kPolicy, seen, history, kNow));
+}
+
+TEST(Wording, ScaleUpNamesTheNumbersItCameFrom) {
+  EXPECT_EQ(Describe({.waiting = 201, .running = 3, .open_pulls = 1}),
+            "Scaled from 0 to 13 workers: 201 jobs waiting and 3 running, 16 per worker.");
+}
+
+TEST(Wording, OneJobAndOneWorkerAreSingular) {
+  EXPECT_EQ(Describe({.waiting = 1}),
+            "Scaled from 0 to 1 worker: 1 job waiting and 0 running, 16 per worker.");
+}
+
+TEST(Wording, HoldSaysWhatWasAskedForAndBy) {
+  EXPECT_EQ(
+      Describe({.waiting = 30, .open_pulls = 1, .workers_current = 5}, 5),
+      "Kept 5 workers: 30 jobs waiting and 0 running ask for 2, but the last 15s asked for 5.");
+}
+
+TEST(Wording, CapNamesTheFieldToRaise) {
+  EXPECT_EQ(
+      Describe({.waiting = 800, .workers_current = 1}),
+      "Scaled from 1 to 20 workers: 800 jobs waiting and 0 running ask for 50, workers.max is 20.");
+}
+
+TEST(Wording, DoubtSaysWhatTheServerSaid) {
+  EXPECT_EQ(Describe({.doubt = Doubt::kConsumerMissing, .workers_current = 4}, -1,
+                     "404 consumer not found"),
+            "Kept 4 workers: the stream or its consumer does not exist (404 consumer not found).");
+}
+
+TEST(Wording, EveryDoubtHasItsOwnReason) {
+  std::vector<std::string_view> seen;
+  for (const Doubt doubt :
+       {Doubt::kNone, Doubt::kNoSampleYet, Doubt::kStale, Doubt::kDisconnected,
+        Doubt::kJetStreamOff, Doubt::kConsumerMissing, Doubt::kRefused, Doubt::kUnreadable}) {
+    for (const std::string_view reason : seen) EXPECT_NE(reason, ReasonOf(doubt));
+    seen.push_back(ReasonOf(doubt));
+    EXPECT_FALSE(DescribeDoubt(doubt, "").empty());
+  }
+}
+
+}  // namespace
+}  // namespace lanekeeper::scaling

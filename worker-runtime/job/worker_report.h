@@ -1,0 +1,33 @@
+// What a worker says about itself, on every change of state and at least every kWorkerReportInterval.
+// Sent as JSON on WorkerReportSubject (the codec is nats/worker_report_json.h). Pure.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace lanekeeper {
+
+inline constexpr std::chrono::seconds kWorkerReportInterval{5};
+// A worker not heard of for this long is no longer counted.
+inline constexpr std::chrono::seconds kWorkerReportExpiry{16};
+
+enum class WorkerState {
+  kRunning,   // Fetches jobs.
+  kDraining,  // Fetches no more; finishes what it has.
+  kDrained,   // Nothing running, nothing requested.
+  kStopped,   // The last report of a worker that ends in good order.
+};
+
+struct WorkerReport {
+  std::string worker;         // The pod's name.
+  WorkerState state = WorkerState::kRunning;
+  int slots = 1;              // >= 1.
+  int running = 0;            // Jobs a handler has. 0..slots.
+  std::int64_t done = 0;      // Since the worker started.
+  std::int64_t failed = 0;
+  std::int64_t dead = 0;
+  bool operator==(const WorkerReport&) const = default;
+};
+
+}  // namespace lanekeeper
