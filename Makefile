@@ -42,13 +42,13 @@ e2e-down: ## take the cluster down; nothing stays behind
 	@e2e/cluster/cluster.sh down
 
 e2e: e2e-up ## the scenarios against the cluster
-	@python3 e2e/scenarios/run.py $(ARGS)
+	@$(BUILD)/bin/lanekeeper-scenarios $(ARGS)
 
 bench-react: e2e-up ## publish -> Deployment patched, 30 bursts and more
-	@python3 e2e/bench/react.py
+	@$(BUILD)/bin/lanekeeper-bench-react $(ARGS)
 
 bench-idle: e2e-up ## 100 lanes at rest: memory, CPU, API writes of the operator
-	@python3 e2e/bench/idle.py
+	@$(BUILD)/bin/lanekeeper-bench-idle $(ARGS)
 
 format: ## clang-format in place
 	@git ls-files -co --exclude-standard '*.h' '*.cpp' | xargs clang-format-14 -i

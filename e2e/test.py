@@ -1,0 +1,206 @@
+#!/usr/bin/env python3
+"""`make test`: everything there is, on a fresh clone, ending with the line "N passed, M failed".
+
+Each step says what it does and how long it took; its output is in build/test-logs/. A failed step
+shows the end of its log, and the others still run. `e2e/test.py STEP…` runs only those steps.
+
+Cases are counted from what GoogleTest and unittest report; a check without cases counts as one.
+"""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+LOGS = ROOT / "build" / "test-logs"
+RELEASE = "build/release"
+JOBS = str(os.cpu_count() or 2)
+CACHE = os.environ.get("LANEKEEPER_CACHE") or os.path.join(
+    os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "lanekeeper")
+os.environ["LANEKEEPER_CACHE"] = CACHE
+os.environ["PATH"] = os.path.join(CACHE, "bin") + os.pathsep + os.environ["PATH"]
+STEP_SECONDS_MAX = 3000
+
+passed = 0
+failed = []
+started = time.monotonic()
+
+
+def say(text):
+    print(f"[{int(time.monotonic() - started):5d} s] {text}", flush=True)
+
+
+def start(name, command, **environment):
+    log = open(LOGS / f"{name}.log", "w", encoding="utf-8")
+    return subprocess.Popen(command, shell=isinstance(command, str), cwd=ROOT, stdout=log,
+                            stderr=subprocess.STDOUT, env={**os.environ, **environment})
+
+
+def finish(name, process):
+    try:
+        status = process.wait(timeout=STEP_SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        status = "timeout"
+    if status != 0:
+        text = (LOGS / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+        say(f"FAILED {name} (exit {status}); the end of build/test-logs/{name}.log:")
+        print("\n".join(text.splitlines()[-60:]), flush=True)
+    return status == 0
+
+
+def run(name, what, command, **environment):
+    say(what)
+    return finish(name, start(name, command, **environment))
+
+
+def count(name, ok, cases=None):
+    """Adds a step to the totals: its cases (passed, failed), or the step itself as one."""
+    global passed
+    good, bad = cases or (0, 0)
+    if good + bad == 0:
+        good, bad = (1, 0) if ok else (0, 1)
+    elif not ok and bad == 0:
+        bad = 1  # It failed outside of its cases: a crash, a sanitizer's report, a time-out.
+    passed += good
+    failed.extend([name] * bad)
+    say(f"{name}: {good} passed, {bad} failed")
+    return bad == 0
+
+
+def gtest_cases(folder):
+    good = bad = 0
+    for report in folder.glob("*.xml"):
+        try:
+            root = xml.etree.ElementTree.parse(report).getroot()
+        except xml.etree.ElementTree.ParseError:
+            continue
+        tests, failures = int(root.get("tests", 0)), int(root.get("failures", 0))
+        errors, disabled = int(root.get("errors", 0)), int(root.get("disabled", 0))
+        bad += failures + errors
+        good += tests - failures - errors - disabled
+    return good, bad
+
+
+def ctest(name, build, labels):
+    reports = LOGS / f"{name}-reports"
+    shutil.rmtree(reports, ignore_errors=True)
+    reports.mkdir(parents=True)
+    ok = run(name, f"tests: {labels} in {build}",
+             ["ctest", "--test-dir", build, "-L", labels, "--output-on-failure", "--timeout", "600",
+              "--no-tests=error"], GTEST_OUTPUT=f"xml:{reports}/")
+    return count(name, ok, gtest_cases(reports))
+
+
+def unittest_cases(log):
+    text = (LOGS / f"{log}.log").read_text(encoding="utf-8", errors="replace")
+    ran = re.search(r"^Ran (\d+) tests?", text, re.M)
+    if not ran:
+        return None
+    bad = sum(int(n) for n in re.findall(r"(?:failures|errors)=(\d+)", text))
+    return int(ran.group(1)) - bad, bad
+
+
+def build(name, folder, *options):
+    ok = run(f"configure-{name}", f"configuring {folder}",
+             ["cmake", "-G", "Ninja", "-S", ".", "-B", folder, "-DLANEKEEPER_WERROR=ON", *options])
+    ok = ok and run(f"build-{name}", f"building {folder} (warnings are errors)",
+                    ["cmake", "--build", folder, "-j", JOBS])
+    return count(f"build-{name}", ok)
+
+
+def step_release():
+    return build("release", RELEASE, "-DCMAKE_BUILD_TYPE=Release")
+
+
+def step_style():
+    sources = "git ls-files -co --exclude-standard '*.h' '*.cpp'"
+    count("format", run("format", "clang-format",
+                        f"{sources} | xargs clang-format-14 --dry-run --Werror"))
+    count("layering", run("layering", "layering of the rooms",
+                          "python3 cmake/layering_test.py --self && python3 cmake/layering_test.py ."))
+
+
+def step_tidy():
+    pattern = r"/(operator|worker-runtime|e2e|cli)/(?!.*_test\.cpp$).*\.cpp$"
+    count("tidy", run("tidy", "clang-tidy",
+                      ["run-clang-tidy-14", "-quiet", "-p", RELEASE, "-j", JOBS, pattern]))
+
+
+def step_tests():
+    ctest("tests", RELEASE, "unit|nats|apiserver")
+
+
+def step_asan():
+    if build("asan", "build/asan", "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+             "-DLANEKEEPER_SANITIZE=address,undefined"):
+        ctest("asan", "build/asan", "unit|nats")
+
+
+def step_tsan():
+    if build("tsan", "build/tsan", "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+             "-DLANEKEEPER_SANITIZE=thread"):
+        ctest("tsan", "build/tsan", "unit|nats")
+
+
+def step_crd():
+    folder = LOGS / "crd-api-server"
+    shutil.rmtree(folder, ignore_errors=True)
+    ok = run("crd-up", "a real API server for the manifests",
+             ["e2e/cluster/cluster.sh", "api-up", str(folder)])
+    ok = ok and run("crd", "good and bad manifests against the API server",
+                    ["python3", "crds/crd_test.py", "--kubeconfig", str(folder / "kubeconfig")])
+    count("crd", ok, unittest_cases("crd") if (LOGS / "crd.log").exists() else None)
+    run("crd-down", "API server down", ["e2e/cluster/cluster.sh", "api-down", str(folder)])
+
+
+def step_e2e():
+    reports = LOGS / "e2e-reports"
+    shutil.rmtree(reports, ignore_errors=True)
+    reports.mkdir(parents=True)
+    up = ("e2e/cluster/cluster.sh up && e2e/cluster/cluster.sh nats-up && "
+          f"e2e/cluster/cluster.sh images {RELEASE} && e2e/cluster/cluster.sh deploy")
+    ok = run("e2e-up", "one-node Kubernetes, images, operator", up)
+    ok = ok and run("e2e", "scenarios on the cluster", [f"{RELEASE}/bin/lanekeeper-scenarios"],
+                    GTEST_OUTPUT=f"xml:{reports}/")
+    count("e2e", ok, gtest_cases(reports))
+    down = run("e2e-down", "cluster down",
+               "e2e/cluster/cluster.sh nats-down; e2e/cluster/cluster.sh down")
+    count("e2e-down", down)
+
+
+STEPS = {"style": step_style, "release": step_release, "tests": step_tests, "crd": step_crd,
+         "asan": step_asan, "tsan": step_tsan, "tidy": step_tidy, "e2e": step_e2e}
+
+
+def main():
+    wanted = sys.argv[1:] or list(STEPS)
+    unknown = [step for step in wanted if step not in STEPS]
+    if unknown:
+        sys.exit(f"no step {unknown[0]}; there are: {' '.join(STEPS)}")
+    LOGS.mkdir(parents=True, exist_ok=True)
+    ready = run("install-nats", "nats-server (pinned, cached)", ["e2e/tools/install.sh", "nats"])
+    cluster = None
+    if {"tests", "crd", "e2e"} & set(wanted):
+        say("Kubernetes and etcd (pinned, cached; minutes the first time), beside the build")
+        cluster = start("install-cluster", ["e2e/tools/install.sh", "cluster"])
+    if not ready:
+        count("install-nats", False)
+    for step in wanted:
+        if cluster is not None and step in ("tests", "crd", "e2e"):
+            if not finish("install-cluster", cluster):
+                count("install-cluster", False)
+            cluster = None
+        STEPS[step]()
+    if failed:
+        say("failed: " + ", ".join(sorted(set(failed))))
+    print(f"{passed} passed, {len(failed)} failed", flush=True)
+    return 1 if failed or passed == 0 else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

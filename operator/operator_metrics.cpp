@@ -1,0 +1,154 @@
+#include "operator/operator_metrics.h"
+
+#include <limits>
+
+namespace lanekeeper {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+struct GaugeName {
+  const char* name;
+  const char* help;
+};
+
+// In the order of LaneNumbers::gauges.
+constexpr std::array<GaugeName, 9> kGauges = {{
+    {"lanekeeper_lane_waiting_jobs", "Jobs never delivered."},
+    {"lanekeeper_lane_running_jobs", "Jobs that a handler has."},
+    {"lanekeeper_lane_parked_jobs", "Jobs that wait out a retry delay."},
+    {"lanekeeper_lane_oldest_wait_seconds", "Age of the oldest waiting job."},
+    {"lanekeeper_lane_dead_letters", "Dead letters of the lane."},
+    {"lanekeeper_lane_workers_desired", "Workers the platform is asked for."},
+    {"lanekeeper_lane_workers_ready", "Workers that are ready."},
+    {"lanekeeper_lane_workers_busy", "Workers with a running job, by their own reports."},
+    {"lanekeeper_lane_sampled", "1 while the lane's numbers can be trusted, else 0."},
+}};
+
+constexpr std::array<double, 8> kPassBounds = {0.0001, 0.001, 0.005, 0.01,
+                                               0.05,   0.25,  1.0,   5.0};
+
+std::vector<ClientMetric::Label> LabelsOf(const LaneKey& key) {
+  return {{"namespace", key.pool_namespace}, {"pool", key.pool}, {"lane", key.lane}};
+}
+
+MetricFamily Family(const std::string& name, const std::string& help, MetricType type) {
+  MetricFamily family;
+  family.name = name;
+  family.help = help;
+  family.type = type;
+  return family;
+}
+
+ClientMetric CounterOf(std::vector<ClientMetric::Label> labels, double value) {
+  ClientMetric metric;
+  metric.label = std::move(labels);
+  metric.counter.value = value;
+  return metric;
+}
+
+}  // namespace
+
+void OperatorMetrics::AddCounter(std::string name, std::string help,
+                                 std::function<double()> read) {
+  const std::lock_guard lock(mutex_);
+  counters_.push_back({std::move(name), std::move(help), std::move(read)});
+}
+
+void OperatorMetrics::OnLane(const LaneKey& key, const LaneStatus& status, scaling::Doubt doubt) {
+  const std::lock_guard lock(mutex_);
+  lanes_[key].gauges = {static_cast<double>(status.waiting),
+                        static_cast<double>(status.running),
+                        static_cast<double>(status.parked),
+                        static_cast<double>(status.oldest_wait_seconds),
+                        static_cast<double>(status.dead_letters),
+                        static_cast<double>(status.workers_desired),
+                        static_cast<double>(status.workers_ready),
+                        static_cast<double>(status.workers_busy),
+                        doubt == scaling::Doubt::kNone ? 1.0 : 0.0};
+}
+
+void OperatorMetrics::OnScaled(const LaneKey& key, int workers_from,
+                               const scaling::ScalingDecision& decision) {
+  const std::lock_guard lock(mutex_);
+  const std::string_view direction = decision.workers > workers_from ? "up" : "down";
+  ++lanes_[key].scaled[{direction, scaling::ToString(decision.reason)}];
+}
+
+void OperatorMetrics::OnForget(const LaneKey& key) {
+  const std::lock_guard lock(mutex_);
+  lanes_.erase(key);
+}
+
+void OperatorMetrics::OnPass(std::chrono::nanoseconds took) {
+  const double seconds = std::chrono::duration<double>(took).count();
+  const std::lock_guard lock(mutex_);
+  ++passes_;
+  pass_seconds_ += seconds;
+  for (std::size_t n = 0; n < kPassBounds.size(); ++n) {
+    if (seconds <= kPassBounds[n]) ++pass_buckets_[n];
+  }
+}
+
+void OperatorMetrics::OnError(const Error& error) {
+  const std::lock_guard lock(mutex_);
+  ++errors_[ToString(error.kind)];
+}
+
+std::vector<MetricFamily> OperatorMetrics::Collect() const {
+  const std::lock_guard lock(mutex_);
+  std::vector<MetricFamily> families;
+  for (std::size_t n = 0; n < kGauges.size(); ++n) {
+    MetricFamily family = Family(kGauges[n].name, kGauges[n].help, MetricType::Gauge);
+    for (const auto& [key, lane] : lanes_) {
+      ClientMetric metric;
+      metric.label = LabelsOf(key);
+      metric.gauge.value = lane.gauges[n];
+      family.metric.push_back(std::move(metric));
+    }
+    families.push_back(std::move(family));
+  }
+
+  MetricFamily scaled = Family("lanekeeper_lane_scaled_total",
+                               "Changes of the worker count, by direction and reason.",
+                               MetricType::Counter);
+  for (const auto& [key, lane] : lanes_) {
+    for (const auto& [why, count] : lane.scaled) {
+      std::vector<ClientMetric::Label> labels = LabelsOf(key);
+      labels.push_back({"direction", std::string(why.first)});
+      labels.push_back({"reason", std::string(why.second)});
+      scaled.metric.push_back(CounterOf(std::move(labels), count));
+    }
+  }
+  families.push_back(std::move(scaled));
+
+  MetricFamily errors = Family("lanekeeper_reconcile_errors_total",
+                               "Calls of a pass that failed, by kind.", MetricType::Counter);
+  for (const auto& [kind, count] : errors_) {
+    errors.metric.push_back(CounterOf({{"kind", std::string(kind)}}, count));
+  }
+  families.push_back(std::move(errors));
+
+  MetricFamily passes = Family("lanekeeper_reconcile_seconds", "How long a pass over a pool took.",
+                               MetricType::Histogram);
+  ClientMetric histogram;
+  histogram.histogram.sample_count = passes_;
+  histogram.histogram.sample_sum = pass_seconds_;
+  for (std::size_t n = 0; n < kPassBounds.size(); ++n) {
+    histogram.histogram.bucket.push_back({pass_buckets_[n], kPassBounds[n]});
+  }
+  histogram.histogram.bucket.push_back({passes_, std::numeric_limits<double>::infinity()});
+  passes.metric.push_back(std::move(histogram));
+  families.push_back(std::move(passes));
+
+  for (const ReadCounter& counter : counters_) {
+    MetricFamily family = Family(counter.name, counter.help, MetricType::Counter);
+    family.metric.push_back(CounterOf({}, counter.read()));
+    families.push_back(std::move(family));
+  }
+  return families;
+}
+
+}  // namespace lanekeeper
