@@ -27,8 +27,7 @@ constexpr std::array<GaugeName, 9> kGauges = {{
     {"lanekeeper_lane_sampled", "1 while the lane's numbers can be trusted, else 0."},
 }};
 
-constexpr std::array<double, 8> kPassBounds = {0.0001, 0.001, 0.005, 0.01,
-                                               0.05,   0.25,  1.0,   5.0};
+constexpr std::array<double, 8> kPassBounds = {0.0001, 0.001, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0};
 
 std::vector<ClientMetric::Label> LabelsOf(const LaneKey& key) {
   return {{"namespace", key.pool_namespace}, {"pool", key.pool}, {"lane", key.lane}};
@@ -51,23 +50,19 @@ ClientMetric CounterOf(std::vector<ClientMetric::Label> labels, double value) {
 
 }  // namespace
 
-void OperatorMetrics::AddCounter(std::string name, std::string help,
-                                 std::function<double()> read) {
+void OperatorMetrics::AddCounter(std::string name, std::string help, std::function<double()> read) {
   const std::lock_guard lock(mutex_);
   counters_.push_back({std::move(name), std::move(help), std::move(read)});
 }
 
 void OperatorMetrics::OnLane(const LaneKey& key, const LaneStatus& status, scaling::Doubt doubt) {
   const std::lock_guard lock(mutex_);
-  lanes_[key].gauges = {static_cast<double>(status.waiting),
-                        static_cast<double>(status.running),
-                        static_cast<double>(status.parked),
-                        static_cast<double>(status.oldest_wait_seconds),
-                        static_cast<double>(status.dead_letters),
-                        static_cast<double>(status.workers_desired),
-                        static_cast<double>(status.workers_ready),
-                        static_cast<double>(status.workers_busy),
-                        doubt == scaling::Doubt::kNone ? 1.0 : 0.0};
+  lanes_[key].gauges = {
+      static_cast<double>(status.waiting),       static_cast<double>(status.running),
+      static_cast<double>(status.parked),        static_cast<double>(status.oldest_wait_seconds),
+      static_cast<double>(status.dead_letters),  static_cast<double>(status.workers_desired),
+      static_cast<double>(status.workers_ready), static_cast<double>(status.workers_busy),
+      doubt == scaling::Doubt::kNone ? 1.0 : 0.0};
 }
 
 void OperatorMetrics::OnScaled(const LaneKey& key, int workers_from,
@@ -111,9 +106,9 @@ std::vector<MetricFamily> OperatorMetrics::Collect() const {
     families.push_back(std::move(family));
   }
 
-  MetricFamily scaled = Family("lanekeeper_lane_scaled_total",
-                               "Changes of the worker count, by direction and reason.",
-                               MetricType::Counter);
+  MetricFamily scaled =
+      Family("lanekeeper_lane_scaled_total",
+             "Changes of the worker count, by direction and reason.", MetricType::Counter);
   for (const auto& [key, lane] : lanes_) {
     for (const auto& [why, count] : lane.scaled) {
       std::vector<ClientMetric::Label> labels = LabelsOf(key);

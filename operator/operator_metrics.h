@@ -1,5 +1,5 @@
-// The operator's Prometheus metrics. Lanes are kept as plain numbers and turned into series only when
-// somebody scrapes: ten thousand lanes cost little while nobody looks.
+// The operator's Prometheus metrics. Lanes are kept as plain numbers and turned into series only
+// when somebody scrapes: ten thousand lanes cost little while nobody looks.
 #pragma once
 
 #include <prometheus/collectable.h>

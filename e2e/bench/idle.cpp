@@ -2,8 +2,8 @@
 //
 // Memory and CPU are the kernel's figures for the operator's process in its pod; API writes are
 // counted by the API server, on the resources the operator may write. Needs to run on the node.
-#include <CLI/CLI.hpp>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <fstream>
 #include <regex>
@@ -71,12 +71,14 @@ Counters ReadCounters(const Cluster& cluster) {
   static const std::regex kSamples("^lanekeeper_samples_total");
   Counters counters;
   counters.api_writes = SumOf(cluster.Kubectl({"get", "--raw", "/metrics"}).out, kWrites);
-  const Ended pods = cluster.Kubectl({"get", "pods", "-n", "lanekeeper-system", "-o",
-                                      "jsonpath={.items[0].metadata.name}"});
-  counters.samples = SumOf(
-      cluster.Kubectl({"get", "--raw", "/api/v1/namespaces/lanekeeper-system/pods/" + pods.out +
-                                           ":8080/proxy/metrics"}).out,
-      kSamples);
+  const Ended pods = cluster.Kubectl(
+      {"get", "pods", "-n", "lanekeeper-system", "-o", "jsonpath={.items[0].metadata.name}"});
+  counters.samples = SumOf(cluster
+                               .Kubectl({"get", "--raw",
+                                         "/api/v1/namespaces/lanekeeper-system/pods/" + pods.out +
+                                             ":8080/proxy/metrics"})
+                               .out,
+                           kSamples);
   return counters;
 }
 
@@ -130,8 +132,7 @@ int Run(const Options& options) {
   }
   const double cpu_percent = 100 * (CpuSeconds(pid) - cpu_before) / elapsed;
   const Counters after = ReadCounters(cluster);
-  const double samples_per_lane_second =
-      (after.samples - before.samples) / elapsed / options.lanes;
+  const double samples_per_lane_second = (after.samples - before.samples) / elapsed / options.lanes;
   std::printf("%.2f samples per lane and second\n", samples_per_lane_second);
 
   cluster.Kubectl({"delete", "workerpools", "--all", "-n", kNamespace, "--timeout=60s"});
@@ -146,9 +147,9 @@ int Run(const Options& options) {
                     {"idle_cpu", cpu_percent, "% of a core", 2, how + ", user + system"},
                     {"idle_api_writes", (after.api_writes - before.api_writes) * 60 / elapsed,
                      "per minute", 0, how + ", by the API server's own count"},
-                    {"idle_sampling_gap", samples_per_lane_second > 0 ? 1 / samples_per_lane_second
-                                                                       : std::nan(""),
-                     "s", 1.05, how}})
+                    {"idle_sampling_gap",
+                     samples_per_lane_second > 0 ? 1 / samples_per_lane_second : std::nan(""), "s",
+                     1.05, how}})
              ? 0
              : 1;
 }

@@ -1,10 +1,11 @@
 // publish → Deployment patched: how long the operator takes to see a burst and ask for all workers.
 //
-// Each burst publishes jobs to a lane at zero and waits, on a watch of its own, for the Deployment's
-// spec.replicas to become what the policy says. The clock starts before the first publish and stops
-// when the event of the full count arrives here, so it holds everything: publish, sample, decision,
-// patch, and the API server's watch. Pods are real: the jobs run and the lane goes back to zero before
-// the next burst, which comes at a random moment of the operator's sampling interval.
+// Each burst publishes jobs to a lane at zero and waits, on a watch of its own, for the
+// Deployment's spec.replicas to become what the policy says. The clock starts before the first
+// publish and stops when the event of the full count arrives here, so it holds everything: publish,
+// sample, decision, patch, and the API server's watch. Pods are real: the jobs run and the lane
+// goes back to zero before the next burst, which comes at a random moment of the operator's
+// sampling interval.
 #include <CLI/CLI.hpp>
 
 #include <condition_variable>
@@ -18,7 +19,7 @@
 #include "operator/kubernetes/kubeconfig.h"
 #include "operator/kubernetes/object_names.h"
 #include "operator/kubernetes/requests.h"
-#include "worker-runtime/telemetry/thread_pool.h"
+#include "worker-runtime/telemetry/telemetry_server.h"
 
 namespace lanekeeper::e2e {
 namespace {
@@ -59,11 +60,13 @@ class ReplicaWatch {
  private:
   void Run(kubernetes::Api& api, std::stop_token stop) {
     while (!stop.stop_requested()) {
-      const auto request = kubernetes::Watch(
-          kubernetes::kDeployments,
-          {.only_namespace = kNamespace, .resource_version = "0", .timeout = std::chrono::seconds(600)});
-      (void)api.Stream(request, std::chrono::seconds(700),
-                       [this](std::string_view line) { return Take(line); }, stop);
+      const auto request = kubernetes::WatchRequest(kubernetes::kDeployments,
+                                                    {.only_namespace = kNamespace,
+                                                     .resource_version = "0",
+                                                     .timeout = std::chrono::seconds(600)});
+      (void)api.Stream(
+          request, std::chrono::seconds(700), [this](std::string_view line) { return Take(line); },
+          stop);
     }
   }
 
@@ -126,8 +129,11 @@ int Run(const Options& options) {
 
   const std::string lanes =
       "  - name: short\n"
-      "    workers: {max: " + std::to_string(options.workers) + ", slots: 8}\n"
-      "    scaling: {jobsPerWorker: " + std::to_string(kJobsPerWorker) + ", scaleDownWindow: 1s}\n";
+      "    workers: {max: " +
+      std::to_string(options.workers) +
+      ", slots: 8}\n"
+      "    scaling: {jobsPerWorker: " +
+      std::to_string(kJobsPerWorker) + ", scaleDownWindow: 1s}\n";
   const auto at_zero = [&] {
     const Json deployment = cluster.Get("deployment", kNamespace, "media-short");
     return deployment.is_object() && deployment["spec"].value("replicas", 1) == 0;
@@ -152,7 +158,8 @@ int Run(const Options& options) {
     one_step += burst.steps == 1 ? 1 : 0;
     std::printf("%5d  %7.1f  %5d\n", n, burst.full_ms, burst.steps);
     std::fflush(stdout);
-    if (std::isnan(burst.full_ms) || watch.Await(before + 1, 0, std::chrono::seconds(120)).empty()) {
+    if (std::isnan(burst.full_ms) ||
+        watch.Await(before + 1, 0, std::chrono::seconds(120)).empty()) {
       break;  // Reported below: fewer bursts than asked for, or one that never got its workers.
     }
   }
@@ -171,7 +178,8 @@ int Run(const Options& options) {
   const std::string how = std::to_string(full_ms.size()) +
                           " bursts on the real cluster, first publish to the watch event of the "
                           "full count, real pods";
-  return PrintBars({{"react_p50", p50, "ms", 400, how}, {"react_p99", p99, "ms", 1000, how}}) ? 0 : 1;
+  return PrintBars({{"react_p50", p50, "ms", 400, how}, {"react_p99", p99, "ms", 1000, how}}) ? 0
+                                                                                              : 1;
 }
 
 }  // namespace
@@ -181,7 +189,8 @@ int main(int argc, char** argv) {
   lanekeeper::e2e::Options options;
   CLI::App app{"Measures publish -> Deployment patched on the e2e cluster (make bench-react)."};
   app.add_option("--bursts", options.bursts, "How many bursts")->check(CLI::Range(1, 1000));
-  app.add_option("--workers", options.workers, "Workers a burst asks for")->check(CLI::Range(1, 100));
+  app.add_option("--workers", options.workers, "Workers a burst asks for")
+      ->check(CLI::Range(1, 100));
   app.add_flag("--wake", options.wake, "Send the producer's wake-up after each burst");
   CLI11_PARSE(app, argc, argv);
   lanekeeper::telemetry::SizeThreadPool(4);

@@ -26,8 +26,8 @@ struct Kind {
 
 // Enough short jobs for several workers every 20 s, and a few of everything else.
 constexpr Kind kKinds[] = {
-    {"short", "sleep", "400", 1, 2},    {"short", "sleep", "1500", 40, 150},
-    {"long", "sleep", "20000", 30, 2},  {"gpu", "sleep", "8000", 24, 1},
+    {"short", "sleep", "400", 1, 2},           {"short", "sleep", "1500", 40, 150},
+    {"long", "sleep", "20000", 30, 2},         {"gpu", "sleep", "8000", 24, 1},
     {"short", "poison", "{\"page\":", 120, 1},
 };
 

@@ -187,9 +187,9 @@ bool Cluster::PatchPool(const std::string& in_namespace, const std::string& pool
 }
 
 ReplicaHistory::ReplicaHistory(const Cluster& cluster, const std::string& in_namespace)
-    : watch_(cluster.KubectlArgv({"get", "deployments", "-n", in_namespace, "--watch",
-                                  "--no-headers", "-o",
-                                  "custom-columns=NAME:.metadata.name,N:.spec.replicas"})) {}
+    : watch_(
+          cluster.KubectlArgv({"get", "deployments", "-n", in_namespace, "--watch", "--no-headers",
+                               "-o", "custom-columns=NAME:.metadata.name,N:.spec.replicas"})) {}
 
 std::vector<int> ReplicaHistory::Of(const std::string& deployment) const {
   std::vector<int> history;
@@ -235,9 +235,8 @@ int Jobs::Publish(const LaneKey& key, int count, const std::string& type,
                   const std::string& payload, const std::string& id_prefix) {
   int stored = 0;
   for (int n = 0; n < count; ++n) {
-    const nats::Headers headers = {
-        {std::string(kHeaderJobId), id_prefix + "-" + std::to_string(n)},
-        {std::string(kHeaderType), type}};
+    const nats::Headers headers = {{std::string(kHeaderJobId), id_prefix + "-" + std::to_string(n)},
+                                   {std::string(kHeaderType), type}};
     const auto ack = jetstream_.PublishAck(JobSubject(key), payload, headers);
     if (ack) {
       ++stored;
@@ -274,18 +273,26 @@ std::string PoolManifest(const std::string& in_namespace, const std::string& poo
   const std::string image = EnvironmentOr("LANEKEEPER_E2E_WORKER_IMAGE", "lanekeeper/worker:e2e");
   return "apiVersion: v1\nkind: Namespace\nmetadata: {name: " + in_namespace + "}\n---\n" +
          "apiVersion: lanekeeper.dev/v1alpha1\nkind: WorkerPool\n"
-         "metadata: {name: " + pool + ", namespace: " + in_namespace + "}\n"
-         "spec:\n" + spec_extra +
+         "metadata: {name: " +
+         pool + ", namespace: " + in_namespace +
+         "}\n"
+         "spec:\n" +
+         spec_extra +
          "  template:\n"
          "    spec:\n"
          "      containers:\n"
          "      - name: worker\n"
-         "        image: " + image + "\n"
+         "        image: " +
+         image +
+         "\n"
          "        imagePullPolicy: IfNotPresent\n"
          "        command: [lanekeeper-example-worker]\n"
-         "        env: [{name: EXAMPLE_RESULTS_SUBJECT, value: " + Jobs::kResultsSubject + "}]\n"
+         "        env: [{name: EXAMPLE_RESULTS_SUBJECT, value: " +
+         Jobs::kResultsSubject +
+         "}]\n"
          "        resources: {requests: {cpu: 5m, memory: 16Mi}}\n"
-         "  lanes:\n" + lanes;
+         "  lanes:\n" +
+         lanes;
 }
 
 std::string ReadProjectFile(const std::string& path) { return ReadFile(path); }

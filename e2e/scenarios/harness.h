@@ -1,5 +1,5 @@
-// What the scenarios and the benchmarks share: kubectl, a NATS connection, the record of results that
-// the example worker writes, and waiting for events with generous deadlines.
+// What the scenarios and the benchmarks share: kubectl, a NATS connection, the record of results
+// that the example worker writes, and waiting for events with generous deadlines.
 //
 // Which cluster: E2E_KUBECONFIG, else the one that e2e/cluster/cluster.sh brought up. Which NATS:
 // LANEKEEPER_E2E_NATS_URL, else nats://127.0.0.1:4222.
@@ -25,7 +25,8 @@ namespace lanekeeper::e2e {
 
 using Json = nlohmann::json;
 
-inline constexpr std::chrono::seconds kPatience{180};  // A noisy machine may take it; success is fast.
+inline constexpr std::chrono::seconds kPatience{
+    180};  // A noisy machine may take it; success is fast.
 
 struct Ended {
   int status = -1;  // Exit status; 128 + signal for a death by signal.

@@ -150,7 +150,8 @@ TEST_F(ScenarioTest, MixedPoolScalesFromZeroInOneStepAndBack) {
     const Json pool = Pool();
     if (!pool.is_object()) return false;
     for (const Json& lane : pool.at(Json::json_pointer("/status/lanes"))) {
-      if (lane.value("waiting", 0) + lane.value("running", 0) + lane.value("parked", 0) != 0) return false;
+      if (lane.value("waiting", 0) + lane.value("running", 0) + lane.value("parked", 0) != 0)
+        return false;
       if (lane.at("workers").value("desired", 0) != 0) return false;
     }
     return true;
@@ -189,9 +190,8 @@ TEST_F(ScenarioTest, PoisonJobEndsInDeadLettersWhileOthersGoOn) {
   EXPECT_EQ(header(run + "-poison-0", kHeaderDeadReason), "rejected");
   EXPECT_EQ(header(run + "-fail-0", kHeaderDeadReason), "attempts-used-up");
   EXPECT_EQ(header(run + "-fail-0", kHeaderDeadAttempts), "2");
-  EXPECT_TRUE(Await("the pool says so", [this] {
-    return Condition("DeadLetters").value("status", "") == "True";
-  }));
+  EXPECT_TRUE(Await("the pool says so",
+                    [this] { return Condition("DeadLetters").value("status", "") == "True"; }));
   EXPECT_TRUE(Await("lane is back at zero", [this] { return Replicas("short") == 0; }));
 }
 
@@ -217,9 +217,9 @@ TEST_F(ScenarioTest, KilledOperatorTakesNoWrongStep) {
     }
     ASSERT_TRUE(Await("operator is up again", [&] {
       const pid_t now = OperatorPid();
-      const Ended ready = cluster.Kubectl({"get", "deployment", "lanekeeper-operator", "-n",
-                                           "lanekeeper-system", "-o",
-                                           "jsonpath={.status.readyReplicas}"});
+      const Ended ready =
+          cluster.Kubectl({"get", "deployment", "lanekeeper-operator", "-n", "lanekeeper-system",
+                           "-o", "jsonpath={.status.readyReplicas}"});
       return ready.out == "1" && (pid == 0 || (now != 0 && now != pid));
     }));
   }
@@ -278,15 +278,19 @@ TEST_F(ScenarioTest, EditedSpecConverges) {
       "    scaling: {jobsPerWorker: 1, scaleDownWindow: 5s}\n";
   ApplyPool(lanes);
   const std::string run = pool_namespace;
-  ASSERT_EQ(jobs.Publish(Key("short"), 60, "sleep", "1500", run), 60);
+  ASSERT_EQ(jobs.Publish(Key("short"), 60, "sleep", "1500", run + "-a"), 60);
   ASSERT_TRUE(Await("lane is at its maximum", [this] { return Replicas("short") == 6; }));
 
-  ASSERT_TRUE(cluster.Apply(PoolManifest(pool_namespace, "media",
-                                         ReplaceAll(lanes, "max: 6", "max: 2"))));
-  EXPECT_TRUE(Await("replicas follow the lowered maximum", [this] { return Replicas("short") == 2; }));
+  ASSERT_TRUE(
+      cluster.Apply(PoolManifest(pool_namespace, "media", ReplaceAll(lanes, "max: 6", "max: 2"))));
   EXPECT_TRUE(Await("the pool says that it is limited", [this] {
     return Condition("ScalingLimited").value("reason", "") == "CappedAtMax";
   }));
+  // Busy workers are never cut to make room: the maximum holds as soon as they are idle.
+  EXPECT_TRUE(
+      Await("replicas follow the lowered maximum", [this] { return Replicas("short") <= 2; }));
+  ASSERT_EQ(jobs.Publish(Key("short"), 10, "sleep", "1500", run + "-b"), 10);
+  EXPECT_TRUE(Await("and stay there", [this] { return Replicas("short") == 2; }));
 
   ASSERT_TRUE(cluster.PatchPool(
       pool_namespace, "media",
@@ -301,11 +305,12 @@ TEST_F(ScenarioTest, EditedSpecConverges) {
     }
     return fresh > 0;
   }));
-  EXPECT_TRUE(Await("60 jobs are done", [&] { return jobs.Finished(run) == 60; }));
-  ExpectOnceEach(jobs.Results(), run, 60);
+  EXPECT_TRUE(Await("70 jobs are done", [&] { return jobs.Finished(run) == 70; }));
+  ExpectOnceEach(jobs.Results(), run, 70);
   EXPECT_TRUE(Await("status has seen the last edit", [this] {
     const Json pool = Pool();
-    return pool["status"].value("observedGeneration", 0) == pool["metadata"].value("generation", -1);
+    return pool["status"].value("observedGeneration", 0) ==
+           pool["metadata"].value("generation", -1);
   }));
 }
 
@@ -319,8 +324,10 @@ TEST_F(ScenarioTest, DeletedPoolLeavesNothingBehindButItsJobs) {
     return deployment.is_object() && deployment["status"].value("readyReplicas", 0) == 1;
   }));
   ASSERT_TRUE(cluster.PatchPool(pool_namespace, "media", {{"spec", {{"paused", true}}}}));
-  ASSERT_EQ(cluster.Kubectl({"delete", "workerpool", "media", "-n", pool_namespace,
-                             "--timeout=120s"}).status, 0);
+  ASSERT_EQ(
+      cluster.Kubectl({"delete", "workerpool", "media", "-n", pool_namespace, "--timeout=120s"})
+          .status,
+      0);
   EXPECT_TRUE(Await("no workload is left", [this] {
     return cluster.List("deployments", pool_namespace).empty() &&
            cluster.List("replicasets", pool_namespace).empty() &&
@@ -332,30 +339,36 @@ TEST_F(ScenarioTest, DeletedPoolLeavesNothingBehindButItsJobs) {
 TEST_F(ScenarioTest, DeletePolicyDeleteRemovesTheQueuesToo) {
   ApplyPool("  - name: short\n", "  queue: {deletePolicy: Delete}\n");
   EXPECT_EQ(MyStreams().size(), 2U);
-  ASSERT_EQ(cluster.Kubectl({"delete", "workerpool", "media", "-n", pool_namespace,
-                             "--timeout=120s"}).status, 0);
+  ASSERT_EQ(
+      cluster.Kubectl({"delete", "workerpool", "media", "-n", pool_namespace, "--timeout=120s"})
+          .status,
+      0);
   EXPECT_THAT(MyStreams(), IsEmpty());
   EXPECT_THAT(cluster.List("deployments", pool_namespace), IsEmpty());
 }
 
 TEST_F(ScenarioTest, ExternalQueueWithoutConsumerHoldsAndSaysSoUntilItIsThere) {
-  const std::string stream = "LK_" + pool_namespace + "_theirs";  // Removed in TearDown by its name.
-  ASSERT_TRUE(cluster.Apply(PoolManifest(
-      pool_namespace, "media",
-      "  - name: short\n"
-      "    queue: {stream: " + stream + ", consumer: theirs}\n"
-      "    workers: {min: 1, max: 4}\n"
-      "    scaling: {jobsPerWorker: 1, scaleDownWindow: 5s}\n")));
+  const std::string stream =
+      "LK_" + pool_namespace + "_theirs";  // Removed in TearDown by its name.
+  ASSERT_TRUE(
+      cluster.Apply(PoolManifest(pool_namespace, "media",
+                                 "  - name: short\n"
+                                 "    queue: {stream: " +
+                                     stream +
+                                     ", consumer: theirs}\n"
+                                     "    workers: {min: 1, max: 4}\n"
+                                     "    scaling: {jobsPerWorker: 1, scaleDownWindow: 5s}\n")));
   EXPECT_TRUE(Await("the pool says that the consumer is missing", [this] {
     return Condition("QueueReachable").value("reason", "") == "ConsumerMissing";
   }));
   EXPECT_EQ(Replicas("short"), 1) << "a missing consumer is not an endless queue";
 
-  const Json config = {{"name", stream}, {"subjects", {"theirs." + pool_namespace}},
-                       {"retention", "workqueue"}};
+  const Json config = {
+      {"name", stream}, {"subjects", {"theirs." + pool_namespace}}, {"retention", "workqueue"}};
   ASSERT_TRUE(jobs.jetstream().CreateStream(stream, config.dump()).has_value());
   const Json consumer = {{"durable_name", "theirs"}, {"ack_policy", "explicit"}};
-  ASSERT_TRUE(jobs.jetstream().PutConsumer(stream, "theirs", consumer.dump(), "create").has_value());
+  ASSERT_TRUE(
+      jobs.jetstream().PutConsumer(stream, "theirs", consumer.dump(), "create").has_value());
   for (int n = 0; n < 3; ++n) {  // Plain messages without any header.
     ASSERT_TRUE(jobs.jetstream().PublishAck("theirs." + pool_namespace, "2000").has_value());
   }

@@ -241,9 +241,7 @@ void Reconciler::Record(const WorkerPool& pool, const Lane& lane, const LaneSamp
       std::max(0, sample.workers_reporting - sample.workers_busy - sample.workers_draining);
   state.doubt = sample.doubt;
   state.doubt_detail = sample.doubt_detail;
-  const bool limited = decision.reason == ScalingReason::kCappedAtMax ||
-                       decision.reason == ScalingReason::kCappedByConsumer;
-  state.limited = limited ? std::optional(decision.reason) : std::nullopt;
+  state.limited = decision.limited;
 
   if (IsNews(decision, seen.workers_current, status)) {
     status.decision_workers = decision.workers;

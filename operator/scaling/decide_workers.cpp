@@ -42,11 +42,11 @@ ScalingDecision DecideWorkers(const ScalingPolicy& policy, const Observation& se
 
   const int current = seen.workers_current;
   if (policy.paused) {
-    return {current, current, ScalingReason::kPaused, {{Term::kPaused, current}}};
+    return {current, current, ScalingReason::kPaused, std::nullopt, {{Term::kPaused, current}}};
   }
   if (seen.doubt != Doubt::kNone) {
     const int kept = std::max(current, policy.workers_min);
-    return {kept, kept, ScalingReason::kHeldByDoubt, {{Term::kDoubt, kept}}};
+    return {kept, kept, ScalingReason::kHeldByDoubt, std::nullopt, {{Term::kDoubt, kept}}};
   }
 
   ScalingDecision decision;
@@ -85,10 +85,12 @@ ScalingDecision DecideWorkers(const ScalingPolicy& policy, const Observation& se
   decision.workers = workers;
 
   using enum ScalingReason;
+  if (needed > ceiling) {
+    decision.limited = needed > policy.workers_max ? kCappedAtMax : kCappedByConsumer;
+  }
   decision.reason = held_by_busy                  ? kHeldByBusy
                     : held_by_window              ? kHeldByWindow
-                    : needed > policy.workers_max ? kCappedAtMax
-                    : needed > ceiling            ? kCappedByConsumer
+                    : decision.limited            ? *decision.limited
                     : needed < policy.workers_min ? kFlooredAtMin
                     : demand.for_parked_only      ? kRetriesWaiting
                     : workers > current           ? kBacklogGrew

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <chrono>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -47,6 +48,9 @@ struct ScalingDecision {
   // DemandHistory::Add. With a doubt, the number kept.
   int demand = 0;
   ScalingReason reason = ScalingReason::kOnTarget;
+  // kCappedAtMax or kCappedByConsumer while the backlog asks for more than that, whichever rule had
+  // the last word.
+  std::optional<ScalingReason> limited;
   std::vector<TermResult> terms;
   bool operator==(const ScalingDecision&) const = default;
 };

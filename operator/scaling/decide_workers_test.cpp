@@ -121,6 +121,15 @@ TEST(DecideWorkers, ParkedJobsKeepOneWorkerOfALaneThatMaySleep) {
   EXPECT_EQ(DecideWorkers(policy, Parked(0, 0, 1, 1), {}, kNow).workers, 0);
 }
 
+TEST(DecideWorkers, LimitIsSaidEvenWhileBusyWorkersHoldTheLaneOverMax) {
+  const ScalingPolicy policy{.workers_max = 2, .jobs_per_worker = 1};
+  const ScalingDecision decision = DecideWorkers(policy, Seen(40, 6, 6, 6), {}, kNow);
+  EXPECT_EQ(decision.workers, 6);
+  EXPECT_EQ(decision.reason, kHeldByBusy);
+  EXPECT_EQ(decision.limited, kCappedAtMax);
+  EXPECT_EQ(DecideWorkers(policy, Seen(1, 1, 6, 6), {}, kNow).limited, std::nullopt);
+}
+
 TEST(DecideWorkers, WindowOfZeroHoldsNothing) {
   const ScalingPolicy policy{
       .workers_max = 10, .jobs_per_worker = 1, .scale_down_window = seconds(0)};
