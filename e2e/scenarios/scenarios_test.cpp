@@ -131,6 +131,9 @@ TEST_F(ScenarioTest, MixedPoolScalesFromZeroInOneStepAndBack) {
   ASSERT_EQ(jobs.Publish(Key("short"), 500, "sleep", "50", run + "-short"), 500);
   ASSERT_EQ(jobs.Publish(Key("long"), 20, "sleep", "3000", run + "-long"), 20);
   ASSERT_EQ(jobs.Publish(Key("gpu"), 5, "sleep", "2000", run + "-gpu"), 5);
+  ASSERT_TRUE(Await("the pool has seen them all", [this] {
+    return Pool().value(Json::json_pointer("/status/summary/waiting"), 0) == 525;
+  }));
   ASSERT_TRUE(cluster.PatchPool(pool_namespace, "media", {{"spec", {{"paused", false}}}}));
 
   EXPECT_TRUE(Await("525 jobs are done", [&] { return jobs.Finished(run) == 525; }));

@@ -9,7 +9,10 @@ std::chrono::milliseconds Backoff::After(int failures) const {
   assert(failures >= 1);
   assert(initial.count() > 0);
   std::chrono::milliseconds delay = initial;
-  for (int n = 1; n < failures && delay < max; ++n) delay *= 2;
+  for (int n = 1; n < failures; ++n) {
+    if (delay > max / 2) return max;  // Before the doubling: it could overflow.
+    delay *= 2;
+  }
   return std::min(delay, max);
 }
 

@@ -29,14 +29,16 @@ std::string ToString(const LaneKey& key);
 
 inline constexpr std::string_view kConsumerName = "workers";
 
-std::string JobStreamName(const LaneKey& key);   // LK_<ns>_<pool>_<lane>
-std::string JobSubject(const LaneKey& key);      // lk.jobs.<ns>.<pool>.<lane>
-std::string DeadStreamName(std::string_view pool_namespace, std::string_view pool);  // LK_<ns>_<pool>_DEAD
-std::string DeadSubject(const LaneKey& key);     // lk.dead.<ns>.<pool>.<lane>
-std::string DeadSubjectFilter(std::string_view pool_namespace, std::string_view pool);  // lk.dead.<ns>.<pool>.*
+std::string JobStreamName(const LaneKey& key);  // LK_<ns>_<pool>_<lane>
+std::string JobSubject(const LaneKey& key);     // lk.jobs.<ns>.<pool>.<lane>
+std::string DeadStreamName(std::string_view pool_namespace,
+                           std::string_view pool);  // LK_<ns>_<pool>_DEAD
+std::string DeadSubject(const LaneKey& key);        // lk.dead.<ns>.<pool>.<lane>
+std::string DeadSubjectFilter(std::string_view pool_namespace,
+                              std::string_view pool);  // lk.dead.<ns>.<pool>.*
 std::string WorkerReportSubject(const LaneKey& key, std::string_view worker);   // lk.v1.worker.…
 std::string WorkerControlSubject(const LaneKey& key, std::string_view worker);  // lk.v1.control.…
-std::string WakeSubject(const LaneKey& key);     // lk.v1.wake.<ns>.<pool>.<lane>
+std::string WakeSubject(const LaneKey& key);  // lk.v1.wake.<ns>.<pool>.<lane>
 
 inline constexpr std::string_view kWorkerReportFilter = "lk.v1.worker.*.*.*.*";
 inline constexpr std::string_view kWakeFilter = "lk.v1.wake.*.*.*";
@@ -55,14 +57,15 @@ inline constexpr std::string_view kHeaderLane = "Lk-Lane";
 inline constexpr std::string_view kHeaderDeadline = "Lk-Deadline";
 inline constexpr std::string_view kHeaderTraceparent = "traceparent";
 // Added to a dead letter, beside the job's own headers.
-inline constexpr std::string_view kHeaderDeadReason = "Lk-Dead-Reason";      // e.g. attempts-used-up
-inline constexpr std::string_view kHeaderDeadMessage = "Lk-Dead-Message";    // one line
+inline constexpr std::string_view kHeaderDeadReason = "Lk-Dead-Reason";    // e.g. attempts-used-up
+inline constexpr std::string_view kHeaderDeadMessage = "Lk-Dead-Message";  // one line
 inline constexpr std::string_view kHeaderDeadAttempts = "Lk-Dead-Attempts";  // deliveries so far
 inline constexpr std::string_view kHeaderDeadTime = "Lk-Dead-Time";          // RFC 3339
 inline constexpr std::string_view kHeaderDeadWorker = "Lk-Dead-Worker";
-inline constexpr std::string_view kHeaderDeadStream = "Lk-Dead-Stream";      // where it came from
+inline constexpr std::string_view kHeaderDeadStream = "Lk-Dead-Stream";  // where it came from
 inline constexpr std::string_view kHeaderDeadSequence = "Lk-Dead-Sequence";
 inline constexpr std::string_view kHeaderDeadJobId = "Lk-Dead-Job-Id";
+inline constexpr std::string_view kHeaderDeadPart = "Lk-Dead-Part";  // "1/2", "2/2": see codec.h.
 
 // Settings of a lane as the operator hands them to its workers. All LANEKEEPER_* names are
 // reserved: a pod template may not set them.
@@ -80,5 +83,12 @@ inline constexpr const char* kEnvGrace = "LANEKEEPER_GRACE";
 inline constexpr const char* kEnvAttempts = "LANEKEEPER_ATTEMPTS";
 inline constexpr const char* kEnvBackoffInitial = "LANEKEEPER_BACKOFF_INITIAL";
 inline constexpr const char* kEnvBackoffMax = "LANEKEEPER_BACKOFF_MAX";
+// Not set by the operator unless a pool asks for it; each has a default.
+inline constexpr const char* kEnvNatsCredentials = "LANEKEEPER_NATS_CREDENTIALS";  // A .creds file.
+inline constexpr const char* kEnvHttpPort = "LANEKEEPER_HTTP_PORT";  // Metrics, health; 0 = off.
+inline constexpr const char* kEnvConfirmAcks = "LANEKEEPER_CONFIRM_ACKS";
+inline constexpr const char* kEnvLogLevel = "LANEKEEPER_LOG_LEVEL";
+
+inline constexpr int kWorkerHttpPort = 8081;  // Unless kEnvHttpPort says otherwise.
 
 }  // namespace lanekeeper

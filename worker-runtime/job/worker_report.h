@@ -1,5 +1,6 @@
-// What a worker says about itself, on every change of state and at least every kWorkerReportInterval.
-// Sent as JSON on WorkerReportSubject (the codec is nats/worker_report_json.h). Pure.
+// What a worker says about itself, on every change of state and at least every
+// kWorkerReportInterval. Sent as JSON on WorkerReportSubject (the codec is
+// nats/worker_report_json.h). Pure.
 #pragma once
 
 #include <chrono>
@@ -20,11 +21,11 @@ enum class WorkerState {
 };
 
 struct WorkerReport {
-  std::string worker;         // The pod's name.
+  std::string worker;  // The pod's name.
   WorkerState state = WorkerState::kRunning;
-  int slots = 1;              // >= 1.
-  int running = 0;            // Jobs a handler has. 0..slots.
-  std::int64_t done = 0;      // Since the worker started.
+  int slots = 1;          // >= 1.
+  int running = 0;        // Jobs a handler has. 0..slots.
+  std::int64_t done = 0;  // Since the worker started.
   std::int64_t failed = 0;
   std::int64_t dead = 0;
   bool operator==(const WorkerReport&) const = default;

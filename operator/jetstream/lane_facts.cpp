@@ -1,0 +1,54 @@
+#include "operator/jetstream/lane_facts.h"
+
+#include <algorithm>
+
+namespace lanekeeper {
+
+using scaling::Doubt;
+
+void ApplyConsumer(const nats::ConsumerState& state, MonotonicTime now, LaneSample* sample) {
+  const auto count = [](std::int64_t number) { return std::max<std::int64_t>(0, number); };
+  sample->doubt = Doubt::kNone;
+  sample->doubt_detail.clear();
+  sample->waiting = count(state.pending);
+  sample->ack_pending = count(state.ack_pending);
+  sample->open_pulls = count(state.waiting_pulls);
+  sample->ack_pending_max = count(state.ack_pending_max);
+  if (sample->waiting == 0) sample->oldest_wait_seconds = 0;
+  sample->taken_at = now;
+}
+
+bool ApplyError(const nats::ApiError& error, LaneSample* sample) {
+  switch (error.cause) {
+    case nats::ApiCause::kStreamMissing:
+    case nats::ApiCause::kConsumerMissing: sample->doubt = Doubt::kConsumerMissing; break;
+    case nats::ApiCause::kJetStreamOff: sample->doubt = Doubt::kJetStreamOff; break;
+    case nats::ApiCause::kDenied: sample->doubt = Doubt::kRefused; break;
+    case nats::ApiCause::kUnreadable: sample->doubt = Doubt::kUnreadable; break;
+    case nats::ApiCause::kNoAnswer:
+    case nats::ApiCause::kMessageMissing:
+    case nats::ApiCause::kQueueFull:
+    case nats::ApiCause::kBusy:
+    case nats::ApiCause::kRefused: return false;
+  }
+  sample->doubt_detail = error.error.message;
+  return true;
+}
+
+void ApplyRoster(const RosterTotals& totals, LaneSample* sample) {
+  sample->workers_reporting = totals.reporting;
+  sample->workers_busy = totals.busy;
+  sample->workers_draining = totals.draining;
+  sample->jobs_running = totals.jobs_running;
+}
+
+std::int64_t WaitSeconds(WallTime stored_at, WallTime now) {
+  return std::max<std::int64_t>(
+      0, std::chrono::duration_cast<std::chrono::seconds>(now - stored_at).count());
+}
+
+bool AtRest(const LaneSample& sample) {
+  return sample.doubt == Doubt::kNone && sample.waiting == 0 && sample.ack_pending == 0;
+}
+
+}  // namespace lanekeeper

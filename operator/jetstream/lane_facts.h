@@ -1,0 +1,26 @@
+// What an answer of JetStream means for the sample of a lane. Pure.
+#pragma once
+
+#include "operator/control/ports.h"
+#include "operator/jetstream/worker_roster.h"
+#include "worker-runtime/nats/jetstream_answers.h"
+
+namespace lanekeeper {
+
+// A good answer: its numbers, and no doubt.
+void ApplyConsumer(const nats::ConsumerState& state, MonotonicTime now, LaneSample* sample);
+
+// A bad one: the doubt, with what was said; the numbers of the last good answer stay. False, and
+// nothing changed, when the answer only says that there is none (a consumer without a leader, an
+// overloaded server): that is silence, and becomes kStale when it lasts.
+bool ApplyError(const nats::ApiError& error, LaneSample* sample);
+
+void ApplyRoster(const RosterTotals& totals, LaneSample* sample);
+
+// Whole seconds since `stored_at`, never negative (clocks differ).
+std::int64_t WaitSeconds(WallTime stored_at, WallTime now);
+
+// Nothing waits, nothing runs and nothing is in doubt.
+bool AtRest(const LaneSample& sample);
+
+}  // namespace lanekeeper

@@ -1,0 +1,303 @@
+#include "operator/kubernetes/api_client.h"
+
+#include <cpprest/http_client.h>
+#include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <stdexcept>
+#include <utility>
+#include <vector>
+
+#include "operator/kubernetes/line_splitter.h"
+#include "operator/kubernetes/tls_context.h"
+#include "worker-runtime/base/clock.h"
+
+namespace lanekeeper::kubernetes {
+namespace {
+
+using std::chrono::milliseconds;
+using web::http::http_request;
+using web::http::http_response;
+using Cancellation = pplx::cancellation_token_source;
+
+// cpprestsdk's own timeout, per read and write. Only a backstop: the deadlines here are shorter.
+constexpr std::chrono::minutes kTransportTimeout{10};
+constexpr milliseconds kWatchAnswerDeadline{15000};  // From the request to the first header.
+constexpr std::chrono::seconds kQuietMax{30};        // The longest Retry-After that is obeyed.
+
+MonotonicTime Now() { return std::chrono::steady_clock::now(); }
+
+class Completion {
+ public:
+  void Set() {
+    const std::lock_guard lock(mutex_);
+    done_ = true;
+    changed_.notify_all();
+  }
+  // False: the deadline passed or the stop came first.
+  bool WaitUntil(MonotonicTime deadline, const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_until(lock, stop, deadline, [this] { return done_; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  bool done_ = false;
+};
+
+// pplx has no wait with a timeout. False: not done; the caller cancels and lets go of the task,
+// which ends by itself.
+template <typename T>
+bool WaitFor(const pplx::task<T>& task, MonotonicTime deadline, const std::stop_token& stop) {
+  const auto completion = std::make_shared<Completion>();
+  task.then([completion](const pplx::task<T>& done) {
+    try {
+      done.wait();  // An exception that nobody has looked at would end the process.
+    } catch (...) {
+    }
+    completion->Set();
+  });
+  return completion->WaitUntil(deadline, stop);
+}
+
+Error NoAnswer(const std::stop_token& stop, milliseconds deadline) {
+  if (stop.stop_requested()) return {ErrorKind::kRetryable, "stopped"};
+  return {ErrorKind::kRetryable, "no answer within " + std::to_string(deadline.count()) + " ms"};
+}
+
+std::optional<std::chrono::seconds> RetryAfterOf(const http_response& response) {
+  const auto header = response.headers().find("Retry-After");
+  if (header == response.headers().end()) return std::nullopt;
+  const std::string& text = header->second;
+  int count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (error != std::errc{} || count < 0) return std::nullopt;
+  return std::chrono::seconds(count);
+}
+
+struct WholeResponse {
+  http_response head;
+  std::vector<unsigned char> body;
+};
+
+pplx::task<WholeResponse> ReadBody(const http_response& response) {
+  return response.extract_vector().then([response](std::vector<unsigned char> body) {
+    return WholeResponse{response, std::move(body)};
+  });
+}
+
+Answer ToAnswer(const WholeResponse& response) {
+  return {.status = response.head.status_code(),
+          .body = std::string(response.body.begin(), response.body.end()),
+          .retry_after = RetryAfterOf(response.head)};
+}
+
+std::string HostHeader(const KubeConfig& config) {
+  const bool is_ipv6 = config.host.find(':') != std::string::npos;
+  return (is_ipv6 ? "[" + config.host + "]" : config.host) + ":" + std::to_string(config.port);
+}
+
+web::uri BaseUri(const KubeConfig& config) {
+  // set_host takes an IPv6 address without brackets, which the resolver needs; uri's parser would
+  // keep them.
+  return web::uri_builder()
+      .set_scheme(config.scheme)
+      .set_host(config.host)
+      .set_port(config.port)
+      .set_path(config.path)
+      .to_uri();
+}
+
+web::http::client::http_client_config HttpConfig(const KubeConfig& config,
+                                                 std::shared_ptr<TlsContext> tls) {
+  web::http::client::http_client_config http;
+  http.set_timeout(kTransportTimeout);
+  http.set_max_redirects(0);  // A redirect would carry the token elsewhere.
+  http.set_validate_certificates(!config.insecure_skip_tls_verify);
+  http.set_tlsext_sni_enabled(false);  // It would name the Host header, port included.
+  http.set_ssl_context_callback(
+      [tls](boost::asio::ssl::context& context) { tls->Configure(context.native_handle()); });
+  return http;
+}
+
+}  // namespace
+
+class ApiClient::Connection {
+ public:
+  Connection(KubeConfig config, Options options, std::shared_ptr<TlsContext> tls)
+      : options_(options),
+        server_(HostHeader(config)),
+        tls_(std::move(tls)),
+        tokens_(config),
+        client_(BaseUri(config), HttpConfig(config, tls_)) {}
+
+  TokenSource& tokens() { return tokens_; }
+
+  Result<Answer> Call(const Request& request, const std::string& token,
+                      const CallOptions& options) {
+    return Guarded([&]() -> Result<Answer> {
+      Cancellation cancellation;
+      const auto task = client_.request(Build(request, token, true), cancellation.get_token())
+                            .then([](const http_response& head) { return ReadBody(head); });
+      if (!WaitFor(task, Now() + options.deadline, options.stop)) {
+        cancellation.cancel();
+        return tl::unexpected<Error>(NoAnswer(options.stop, options.deadline));
+      }
+      return ToAnswer(task.get());
+    });
+  }
+
+  Result<Answer> Stream(const Request& request, const std::string& token, milliseconds silence_max,
+                        const OnLine& on_line, const std::stop_token& stop) {
+    return Guarded([&]() -> Result<Answer> {
+      Cancellation cancellation;
+      // Whichever way this ends, the connection of a watch that is not over is of no more use.
+      struct CancelAtEnd {
+        Cancellation& cancellation;
+        ~CancelAtEnd() { cancellation.cancel(); }
+      } const cancel_at_end{cancellation};
+
+      const auto head = client_.request(Build(request, token, false), cancellation.get_token());
+      const MonotonicTime deadline = Now() + kWatchAnswerDeadline;
+      if (!WaitFor(head, deadline, stop)) {
+        return tl::unexpected<Error>(NoAnswer(stop, kWatchAnswerDeadline));
+      }
+      if (head.get().status_code() == web::http::status_codes::OK) {
+        return ReadLines(head.get(), silence_max, on_line, stop);
+      }
+      const auto whole = ReadBody(head.get());
+      if (!WaitFor(whole, deadline, stop)) {
+        return tl::unexpected<Error>(NoAnswer(stop, kWatchAnswerDeadline));
+      }
+      return ToAnswer(whole.get());
+    });
+  }
+
+ private:
+  http_request Build(const Request& request, const std::string& token, bool limited) const {
+    http_request http(request.method);
+    std::string uri = request.path;
+    if (!request.query.empty()) uri += "?" + request.query;
+    http.set_request_uri(uri);
+    http.headers().add("Host", server_);
+    http.headers().add("Accept", "application/json");
+    http.headers().add("User-Agent", "lanekeeper");
+    if (!token.empty()) http.headers().add("Authorization", "Bearer " + token);
+    if (!request.body.empty()) http.set_body(request.body, request.content_type);
+    if (limited) {
+      const std::size_t bytes_max = options_.answer_bytes_max;
+      http.set_progress_handler(
+          [bytes_max](web::http::message_direction::direction direction, std::uint64_t bytes) {
+            if (direction == web::http::message_direction::upload || bytes <= bytes_max) return;
+            throw std::length_error("the answer is larger than " + std::to_string(bytes_max) +
+                                    " bytes");
+          });
+    }
+    return http;
+  }
+
+  Result<Answer> ReadLines(const http_response& response, milliseconds silence_max,
+                           const OnLine& on_line, const std::stop_token& stop) const {
+    LineSplitter lines(options_.line_bytes_max);
+    auto stream = response.body().streambuf();
+    std::array<std::uint8_t, 16 * 1024> bytes;
+    while (true) {
+      // One byte to wait for, then whatever came with it.
+      const auto first = stream.bumpc();
+      if (!first.is_done() && !WaitFor(first, Now() + silence_max, stop)) {
+        return tl::unexpected<Error>(NoAnswer(stop, silence_max));
+      }
+      const int byte = first.get();
+      if (byte == Concurrency::streams::char_traits<std::uint8_t>::eof()) {
+        return Answer{.status = web::http::status_codes::OK};
+      }
+      bytes[0] = static_cast<std::uint8_t>(byte);
+      const std::size_t more = std::min(stream.in_avail(), bytes.size() - 1);
+      const std::size_t count = 1 + (more > 0 ? stream.getn(bytes.data() + 1, more).get() : 0);
+      const Result<bool> go_on =
+          lines.Add({reinterpret_cast<const char*>(bytes.data()), count}, on_line);
+      if (!go_on) return tl::unexpected<Error>(go_on.error());
+      if (!*go_on || stop.stop_requested()) return Answer{.status = web::http::status_codes::OK};
+    }
+  }
+
+  // Runs `call` and turns what cpprestsdk throws into an Error.
+  template <typename Function>
+  Result<Answer> Guarded(Function call) const {
+    try {
+      return call();
+    } catch (const std::exception& error) {
+      const std::string refusal = tls_->TakeRefusal();
+      if (!refusal.empty()) {
+        return Fail(ErrorKind::kForbidden,
+                    "the certificate of " + server_ + " is not trusted: " + refusal);
+      }
+      return Fail(ErrorKind::kRetryable, "talking to " + server_ + ": " + error.what());
+    }
+  }
+
+  const Options options_;
+  const std::string server_;
+  const std::shared_ptr<TlsContext> tls_;
+  TokenSource tokens_;
+  web::http::client::http_client client_;
+};
+
+Result<std::unique_ptr<ApiClient>> ApiClient::Create(KubeConfig config, Options options) {
+  Result<std::shared_ptr<TlsContext>> tls = TlsContext::Create(config);
+  if (!tls) return tl::unexpected<Error>(std::move(tls).error());
+  try {
+    return std::unique_ptr<ApiClient>(
+        new ApiClient(std::make_unique<Connection>(std::move(config), options, *std::move(tls))));
+  } catch (const std::exception& error) {
+    return Fail(ErrorKind::kInvalid, std::string("server address: ") + error.what());
+  }
+}
+
+ApiClient::ApiClient(std::unique_ptr<Connection> connection) : connection_(std::move(connection)) {}
+
+ApiClient::~ApiClient() = default;
+
+Result<Answer> ApiClient::Exchange(const Request& request, const CallOptions& options) {
+  const std::chrono::nanoseconds quiet(quiet_until_ns_.load() - Now().time_since_epoch().count());
+  if (quiet.count() > 0) {
+    return Answer{.status = web::http::status_codes::TooManyRequests,
+                  .body = "the API server asked for a pause",
+                  .retry_after = std::chrono::ceil<std::chrono::seconds>(quiet)};
+  }
+  ++requests_;
+  if (IsWrite(request)) ++writes_;
+  const std::string token = connection_->tokens().Current(Now());
+  Result<Answer> answer = connection_->Call(request, token, options);
+  if (answer && answer->status == web::http::status_codes::Unauthorized &&
+      connection_->tokens().Renew(token, Now())) {
+    answer = connection_->Call(request, connection_->tokens().Current(Now()), options);
+  }
+  if (answer && answer->status == web::http::status_codes::TooManyRequests && answer->retry_after) {
+    const MonotonicTime until = Now() + std::min(*answer->retry_after, kQuietMax);
+    quiet_until_ns_ = until.time_since_epoch().count();
+  }
+  return answer;
+}
+
+Result<Answer> ApiClient::Stream(const Request& request, milliseconds silence_max,
+                                 const OnLine& on_line, std::stop_token stop) {
+  ++requests_;
+  const std::string token = connection_->tokens().Current(Now());
+  Result<Answer> answer = connection_->Stream(request, token, silence_max, on_line, stop);
+  if (answer && answer->status == web::http::status_codes::Unauthorized &&
+      connection_->tokens().Renew(token, Now())) {
+    answer = connection_->Stream(request, connection_->tokens().Current(Now()), silence_max,
+                                 on_line, stop);
+  }
+  return answer;
+}
+
+}  // namespace lanekeeper::kubernetes

@@ -1,0 +1,148 @@
+#include "operator/kubernetes/deployment_cache.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace lanekeeper::kubernetes {
+namespace {
+
+using nlohmann::json;
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+const LaneKey kKey{"studio", "media", "short"};
+const ObjectName kName{"studio", "media-short"};
+const MonotonicTime kNow{seconds(1000)};
+
+json Deployment(int resource_version, int replicas, int ready = 0, const char* uid = "u") {
+  return {{"metadata",
+           {{"namespace", "studio"},
+            {"name", "media-short"},
+            {"uid", uid},
+            {"resourceVersion", std::to_string(resource_version)},
+            {"generation", resource_version},
+            {"labels", {{kLabelPool, "media"}, {kLabelLane, "short"}}},
+            {"annotations", {{kAnnotationLaneHash, "h1"}}},
+            {"ownerReferences", json::array({{{"kind", "Other"}, {"name", "o"}, {"uid", "o-1"}},
+                                             {{"kind", "WorkerPool"},
+                                              {"name", "media"},
+                                              {"uid", "p-1"},
+                                              {"controller", true}}})}}},
+          {"spec", {{"replicas", replicas}}},
+          {"status", {{"readyReplicas", ready}}}};
+}
+
+int Replicas(const DeploymentCache& cache) {
+  const CachedDeployment* deployment = cache.Find(kName);
+  return deployment == nullptr ? -1 : deployment->state.replicas;
+}
+
+TEST(ReadDeployment, KeepsWhatIsNeeded) {
+  json object = Deployment(7, 3, 2);
+  object["spec"]["template"]["spec"]["containers"] = json::array(
+      {{{"name", "sidecar"}},
+       {{"name", "worker"},
+        {"env",
+         json::array({{{"name", "X"}}, {{"name", kEnvNatsUrl}, {"value", "nats://n:4222"}}})}}});
+  EXPECT_EQ(
+      ReadDeployment(object),
+      (CachedDeployment{.key = kKey,
+                        .uid = "u",
+                        .owner_kind = "WorkerPool",
+                        .owner_name = "media",
+                        .owner_uid = "p-1",
+                        .nats_url = "nats://n:4222",
+                        .resource_version = 7,
+                        .state = {.replicas = 3, .ready = 2, .lane_hash = "h1", .generation = 7}}));
+}
+
+TEST(ReadDeployment, SurvivesAnything) {
+  for (const char* text :
+       {"null", "[]", "{}", R"({"metadata":7,"spec":[],"status":"x"})",
+        R"({"metadata":{"labels":[],"ownerReferences":[7,{"controller":"yes"}]}})"}) {
+    EXPECT_EQ(ReadDeployment(json::parse(text)), CachedDeployment()) << text;
+  }
+}
+
+TEST(DeploymentCache, ChangesOfTheWorkloadAreAnnounced) {
+  DeploymentCache cache;
+  EXPECT_EQ(cache.OnWatched(Deployment(1, 3), kNow), kKey);
+  json same = Deployment(1, 3);
+  same["metadata"]["resourceVersion"] = "2";  // E.g. a condition of its status.
+  EXPECT_EQ(cache.OnWatched(same, kNow), std::nullopt);
+  EXPECT_EQ(cache.OnWatched(Deployment(3, 3, 1), kNow), kKey);
+  EXPECT_EQ(cache.OnGone(kName, "4", kNow), kKey);
+  EXPECT_EQ(cache.OnGone(kName, "4", kNow), std::nullopt);
+  EXPECT_EQ(cache.Find(kName), nullptr);
+}
+
+TEST(DeploymentCache, OwnWriteOutranksAWatchThatLags) {
+  DeploymentCache cache;
+  cache.OnWatched(Deployment(1, 3), kNow);
+  EXPECT_EQ(cache.OnWritten(Deployment(5, 8), kNow).replicas, 8);
+  EXPECT_EQ(cache.OnWatched(Deployment(4, 3, 3), kNow), std::nullopt);
+  EXPECT_EQ(Replicas(cache), 8);
+  EXPECT_EQ(cache.OnGone(kName, "4", kNow), std::nullopt);
+  EXPECT_EQ(Replicas(cache), 8);
+  // The echo of our own write is no news.
+  EXPECT_EQ(cache.OnWatched(Deployment(5, 8), kNow), std::nullopt);
+  EXPECT_EQ(cache.OnWatched(Deployment(6, 8, 1), kNow), kKey);
+}
+
+TEST(DeploymentCache, OwnWriteDoesNotOutrankForever) {
+  // A server restored from a backup counts from lower numbers.
+  DeploymentCache cache;
+  cache.OnWritten(Deployment(5, 8), kNow);
+  EXPECT_EQ(cache.OnWatched(Deployment(4, 3), kNow + DeploymentCache::kOwnWriteHold), kKey);
+  EXPECT_EQ(Replicas(cache), 3);
+}
+
+TEST(DeploymentCache, WatchMayBeFasterThanTheAnswerToAWrite) {
+  DeploymentCache cache;
+  cache.OnWatched(Deployment(6, 2), kNow);
+  EXPECT_EQ(cache.OnWritten(Deployment(5, 8), kNow).replicas, 8);
+  EXPECT_EQ(Replicas(cache), 2);
+}
+
+TEST(DeploymentCache, WriteThatChangedNothingDoesNotHoldTheWatchBack) {
+  DeploymentCache cache;
+  cache.OnWatched(Deployment(5, 8), kNow);
+  cache.OnWritten(Deployment(5, 8), kNow);
+  EXPECT_EQ(cache.OnWatched(Deployment(4, 3), kNow), kKey);  // A list after a restore.
+}
+
+TEST(DeploymentCache, ListDropsWhatTheWatchNeverSaw) {
+  DeploymentCache cache;
+  cache.OnWritten(Deployment(5, 8), kNow);
+  cache.OnListed({}, "4", kNow);  // Made before our write.
+  EXPECT_EQ(Replicas(cache), 8);
+  cache.OnListed({kName}, "6", kNow);
+  EXPECT_EQ(Replicas(cache), 8);
+  cache.OnListed({}, "6", kNow);
+  EXPECT_EQ(cache.Find(kName), nullptr);
+}
+
+TEST(DeploymentCache, LanesAreThoseOfThisPoolOnly) {
+  DeploymentCache cache;
+  const auto add = [&](const char* ns, const char* pool, const char* lane) {
+    json object = Deployment(1, 1);
+    object["metadata"]["namespace"] = ns;
+    object["metadata"]["name"] = std::string(pool) + "-" + lane;
+    object["metadata"]["labels"] = {{kLabelPool, pool}, {kLabelLane, lane}};
+    cache.OnWatched(object, kNow);
+  };
+  add("studio", "media", "short");
+  add("studio", "media", "long");
+  add("studio", "media-b", "c");  // "media-b-c" begins with "media-" too.
+  add("studio", "mediaa", "x");
+  add("other", "media", "gpu");
+  EXPECT_THAT(cache.LanesOf({"studio", "media"}),
+              ElementsAre(LaneKey{"studio", "media", "long"}, LaneKey{"studio", "media", "short"}));
+  EXPECT_THAT(cache.LanesOf({"studio", "nothing"}), IsEmpty());
+}
+
+}  // namespace
+}  // namespace lanekeeper::kubernetes

@@ -1,0 +1,146 @@
+#include "operator/kubernetes/deployment_manifest.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "operator/control/ports.h"
+#include "operator/kubernetes/json_access.h"
+#include "worker-runtime/base/duration.h"
+#include "worker-runtime/job/names.h"
+
+namespace lanekeeper::kubernetes {
+namespace {
+
+using nlohmann::json;
+
+json SelectorOf(const WorkerPool& pool, const Lane& lane) {
+  return {{kLabelPool, pool.key.name}, {kLabelLane, lane.name}};
+}
+
+json LabelsOf(const WorkerPool& pool, const Lane& lane) {
+  json labels = SelectorOf(pool, lane);
+  labels[kLabelApp] = kAppName;
+  labels[kLabelManagedBy] = kManagedBy;
+  return labels;
+}
+
+json OwnerOf(const WorkerPool& pool) {
+  return {{"apiVersion", kWorkerPools.api_version},
+          {"kind", kWorkerPools.kind},
+          {"name", pool.key.name},
+          {"uid", pool.uid},
+          {"controller", true},
+          {"blockOwnerDeletion", true}};
+}
+
+// A worker shares nothing with its successor, so a new one may start before an old one ends, unless
+// both need the same GPU.
+json StrategyOf(LaneClass lane_class) {
+  const bool gpu = lane_class == LaneClass::kGpu;
+  json rolling = {{"maxSurge", gpu ? json(0) : json("25%")}, {"maxUnavailable", gpu ? 1 : 0}};
+  return {{"type", "RollingUpdate"}, {"rollingUpdate", std::move(rolling)}};
+}
+
+void AddVariable(json& variables, const char* name, std::string value) {
+  variables.push_back({{"name", name}, {"value", std::move(value)}});
+}
+
+void AddSettings(json& variables, const WorkerPool& pool, const Lane& lane,
+                 const ManifestOptions& options) {
+  const LaneKey key = pool.KeyOf(lane);
+  if (!options.nats_url.empty()) AddVariable(variables, kEnvNatsUrl, options.nats_url);
+  AddVariable(variables, kEnvNamespace, key.pool_namespace);
+  AddVariable(variables, kEnvPool, key.pool);
+  AddVariable(variables, kEnvLane, key.lane);
+  variables.push_back(
+      {{"name", kEnvWorker}, {"valueFrom", {{"fieldRef", {{"fieldPath", "metadata.name"}}}}}});
+  AddVariable(variables, kEnvStream, lane.queue.stream);
+  AddVariable(variables, kEnvConsumer, lane.queue.consumer);
+  AddVariable(variables, kEnvDeadSubject, DeadSubject(key));
+  AddVariable(variables, kEnvSlots, std::to_string(lane.workers.slots));
+  AddVariable(variables, kEnvTimeout, FormatDuration(lane.jobs.timeout));
+  AddVariable(variables, kEnvGrace, FormatDuration(lane.workers.grace));
+  AddVariable(variables, kEnvAttempts, std::to_string(lane.jobs.attempts_max));
+  AddVariable(variables, kEnvBackoffInitial, FormatDuration(lane.jobs.backoff.initial));
+  AddVariable(variables, kEnvBackoffMax, FormatDuration(lane.jobs.backoff.max));
+}
+
+// The container named "worker", else the first; nullptr when there is none.
+json* WorkerContainer(json& pod_spec) {
+  const auto containers = pod_spec.find("containers");
+  if (containers == pod_spec.end() || !containers->is_array() || containers->empty()) {
+    return nullptr;
+  }
+  for (json& container : *containers) {
+    if (TextAt(container, {"name"}) == "worker") return &container;
+  }
+  json& first = containers->front();
+  return first.is_object() ? &first : nullptr;
+}
+
+// The member `name`, made an empty one of `type` when it is missing or something else.
+json& Member(json& object, const char* name, const json& empty) {
+  json& member = object[name];
+  if (member.type() != empty.type()) member = empty;
+  return member;
+}
+
+std::int64_t GraceSeconds(const json& pod_spec, const Lane& lane) {
+  const std::int64_t of_lane = std::chrono::ceil<std::chrono::seconds>(lane.workers.grace).count();
+  return std::max(of_lane, IntegerAt(pod_spec, {"terminationGracePeriodSeconds"}));
+}
+
+Result<json> PodTemplate(const WorkerPool& pool, const Lane& lane, const ManifestOptions& options) {
+  json pod_template = ParseJson(lane.template_json);
+  if (!pod_template.is_object() || !pod_template["spec"].is_object()) {
+    return Fail(ErrorKind::kInvalid, "lane " + lane.name + ": the template has no pod spec");
+  }
+  json& pod_spec = pod_template["spec"];
+  json* worker = WorkerContainer(pod_spec);
+  if (worker == nullptr) {
+    return Fail(ErrorKind::kInvalid, "lane " + lane.name + ": the template has no container");
+  }
+  json& labels = Member(Member(pod_template, "metadata", json::object()), "labels", json::object());
+  // Those the selector needs are ours; the descriptive ones are the person's to choose.
+  labels.update(SelectorOf(pool, lane));
+  const json wanted = LabelsOf(pool, lane);
+  for (const auto& [label, value] : wanted.items()) {
+    if (!labels.contains(label)) labels[label] = value;
+  }
+  pod_spec["terminationGracePeriodSeconds"] = GraceSeconds(pod_spec, lane);
+  AddSettings(Member(*worker, "env", json::array()), pool, lane, options);
+  return pod_template;
+}
+
+}  // namespace
+
+ObjectName DeploymentNameOf(const LaneKey& key) {
+  return {key.pool_namespace, key.pool + "-" + key.lane};
+}
+
+Result<std::string> DeploymentManifest(const WorkerPool& pool, const Lane& lane, int replicas,
+                                       const ManifestOptions& options) {
+  Result<json> pod_template = PodTemplate(pool, lane, options);
+  if (!pod_template) return tl::unexpected<Error>(std::move(pod_template).error());
+
+  const ObjectName name = DeploymentNameOf(pool.KeyOf(lane));
+  json metadata = {{"name", name.name},
+                   {"namespace", name.object_namespace},
+                   {"labels", LabelsOf(pool, lane)},
+                   {"annotations", {{kAnnotationLaneHash, LaneHash(lane)}}},
+                   {"ownerReferences", json::array({OwnerOf(pool)})}};
+  if (!options.uid.empty()) metadata["uid"] = options.uid;
+  json spec = {{"replicas", replicas},
+               {"revisionHistoryLimit", 2},
+               {"progressDeadlineSeconds", 600},
+               {"selector", {{"matchLabels", SelectorOf(pool, lane)}}},
+               {"strategy", StrategyOf(lane.lane_class)},
+               {"template", *std::move(pod_template)}};
+  return DumpJson({{"apiVersion", kDeployments.api_version},
+                   {"kind", kDeployments.kind},
+                   {"metadata", std::move(metadata)},
+                   {"spec", std::move(spec)}});
+}
+
+}  // namespace lanekeeper::kubernetes

@@ -1,0 +1,78 @@
+#include "operator/kubernetes/event_sender.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+
+#include "operator/kubernetes/scripted_api.h"
+
+namespace lanekeeper::kubernetes {
+namespace {
+
+using testing::ElementsAre;
+using testing::SizeIs;
+using testing::StartsWith;
+
+const EventSubject kSubject{{"studio", "media"}, "p-1"};
+const PoolEvent kEvent{.reason = "ScaledUp", .message = "Scaled from 0 to 3."};
+
+class EventSenderTest : public testing::Test {
+ protected:
+  ScriptedApi api_;
+  FakeClock clock_;
+  EventSender sender_{api_, clock_};
+};
+
+TEST_F(EventSenderTest, SendsAndCounts) {
+  api_.respond = [](const Request&) { return Answer{201, "{}"}; };
+  sender_.Start();
+  sender_.Post(kSubject, kEvent);
+  sender_.Post(kSubject, kEvent);
+  ASSERT_TRUE(api_.WaitForRequests(2));
+  EXPECT_THAT(api_.writes(), ElementsAre(StartsWith("POST "), StartsWith("PATCH ")));
+  sender_.Stop();
+  EXPECT_EQ(sender_.dropped(), 0u);
+}
+
+TEST_F(EventSenderTest, EventWhoseObjectIsGoneIsCreatedAgain) {
+  api_.respond = [](const Request& request) {
+    return request.method == "PATCH" ? Answer{404, "{}"} : Answer{201, "{}"};
+  };
+  sender_.Start();
+  sender_.Post(kSubject, kEvent);
+  sender_.Post(kSubject, kEvent);
+  ASSERT_TRUE(api_.WaitForRequests(3));
+  EXPECT_THAT(api_.writes(),
+              ElementsAre(StartsWith("POST "), StartsWith("PATCH "), StartsWith("POST ")));
+}
+
+TEST_F(EventSenderTest, TroubleIsTriedAgainAndRefusalIsNot) {
+  std::atomic<int> calls{0};
+  api_.respond = [&](const Request&) {
+    return ++calls == 1 ? Answer{503, "{}"} : Answer{403, "{}"};
+  };
+  sender_.Start();
+  sender_.Post(kSubject, kEvent);
+  EXPECT_TRUE(Eventually([&] { return sender_.dropped() == 1; }));
+  EXPECT_EQ(calls, 2);
+}
+
+TEST_F(EventSenderTest, FullQueueDropsAndNeverWaits) {
+  for (std::size_t i = 0; i < EventSender::kQueueMax + 10; ++i) sender_.Post(kSubject, kEvent);
+  EXPECT_EQ(sender_.dropped(), 10u);
+}
+
+TEST_F(EventSenderTest, StopDoesNotWaitForARetry) {
+  api_.respond = [](const Request&) { return Answer{503, "{}"}; };
+  sender_.Start();
+  sender_.Post(kSubject, kEvent);
+  ASSERT_TRUE(api_.WaitForRequests(1));
+  const auto begin = std::chrono::steady_clock::now();
+  sender_.Stop();
+  sender_.Stop();
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(300));
+}
+
+}  // namespace
+}  // namespace lanekeeper::kubernetes

@@ -1,0 +1,284 @@
+#include "operator/kubernetes/kubernetes_platform.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "operator/kubernetes/deployment_manifest.h"
+#include "operator/kubernetes/json_access.h"
+#include "operator/kubernetes/requests.h"
+#include "operator/kubernetes/worker_pool_json.h"
+
+namespace lanekeeper::kubernetes {
+namespace {
+
+using nlohmann::json;
+
+ObjectName NameOf(const PoolKey& key) { return {key.pool_namespace, key.name}; }
+PoolKey PoolOf(const LaneKey& key) { return {key.pool_namespace, key.pool}; }
+
+WatchTarget DeploymentsOf(const std::string& only_namespace) {
+  return {.resource = kDeployments,
+          .only_namespace = only_namespace,
+          .label_selector = std::string(kLabelManagedBy) + "=" + kManagedBy};
+}
+
+Error Unreadable() { return {ErrorKind::kRetryable, "unreadable answer"}; }
+
+// Nothing when `deployment` is this pool's.
+Result<void> CheckOwner(const CachedDeployment& deployment, const ObjectName& name,
+                        const WorkerPool& pool) {
+  if (!deployment.owner_uid.empty() && deployment.owner_uid == pool.uid) return {};
+  if (deployment.owner_kind == kWorkerPools.kind && deployment.owner_name == pool.key.name) {
+    return Fail(ErrorKind::kRetryable,
+                "deployment " + ToString(name) +
+                    " still belongs to the deleted WorkerPool of that name; waiting for the "
+                    "garbage collector to remove it");
+  }
+  const std::string owner =
+      deployment.owner_uid.empty() ? "nobody" : deployment.owner_kind + " " + deployment.owner_name;
+  return Fail(ErrorKind::kInvalid, "deployment " + ToString(name) + " exists and belongs to " +
+                                       owner + "; rename the lane, or delete that deployment");
+}
+
+// The body that leaves the finalizers of `object` as they are, but for ours. The resourceVersion
+// makes it fail (409) when somebody changed them meanwhile. Nothing: there is nothing to change.
+std::optional<std::string> FinalizerPatch(const json& object, bool present) {
+  json finalizers = json::array();
+  bool found = false;
+  for (const json& finalizer : ListAt(object, {"metadata", "finalizers"})) {
+    const bool ours = finalizer == kFinalizer;
+    found = found || ours;
+    if (!ours) finalizers.push_back(finalizer);
+  }
+  if (found == present) return std::nullopt;
+  if (present) finalizers.push_back(kFinalizer);
+  return DumpJson({{"metadata",
+                    {{"resourceVersion", TextAt(object, {"metadata", "resourceVersion"})},
+                     {"finalizers", std::move(finalizers)}}}});
+}
+
+// Keeps a patch from reaching a younger object of the same name: another uid is a 409.
+json OnlyThis(const std::string& uid) {
+  return uid.empty() ? json::object() : json{{"metadata", {{"uid", uid}}}};
+}
+
+}  // namespace
+
+KubernetesPlatform::KubernetesPlatform(Api& api, const Clock& clock, Options options)
+    : api_(api),
+      clock_(clock),
+      options_(std::move(options)),
+      events_(api, clock),
+      deployments_(api, DeploymentsOf(options_.only_namespace), CacheCallbacks()) {}
+
+void KubernetesPlatform::Start(std::function<void(const PoolKey&)> on_change) {
+  on_change_ = std::move(on_change);
+  events_.Start();
+  deployments_.Start();
+}
+
+void KubernetesPlatform::Stop() {
+  deployments_.Stop();
+  events_.Stop();
+}
+
+WatchCallbacks KubernetesPlatform::CacheCallbacks() {
+  WatchCallbacks callbacks;
+  callbacks.on_object = [this](const json& object) {
+    std::unique_lock lock(mutex_);
+    const std::optional<LaneKey> changed = cache_.OnWatched(object, clock_.Now());
+    lock.unlock();
+    Announce(changed);
+  };
+  callbacks.on_gone = [this](const ObjectName& name, const std::string& resource_version) {
+    std::unique_lock lock(mutex_);
+    const std::optional<LaneKey> changed = cache_.OnGone(name, resource_version, clock_.Now());
+    lock.unlock();
+    Announce(changed);
+  };
+  callbacks.on_listed = [this](const std::set<ObjectName>& names,
+                               const std::string& resource_version) {
+    const std::lock_guard lock(mutex_);
+    cache_.OnListed(names, resource_version, clock_.Now());
+  };
+  callbacks.on_synced = [this] { OnSynced(); };
+  return callbacks;
+}
+
+void KubernetesPlatform::Announce(const std::optional<LaneKey>& lane) {
+  if (lane && !lane->pool.empty() && on_change_) on_change_(PoolOf(*lane));
+}
+
+void KubernetesPlatform::OnSynced() {
+  std::unique_lock lock(mutex_);
+  cache_filled_ = true;
+  const std::set<PoolKey> waiting = std::exchange(asked_too_early_, {});
+  lock.unlock();
+  if (!on_change_) return;
+  for (const PoolKey& pool : waiting) on_change_(pool);
+}
+
+Result<void> KubernetesPlatform::CheckSynced(const PoolKey& waiting) {
+  const std::lock_guard lock(mutex_);
+  if (cache_filled_) return {};
+  asked_too_early_.insert(waiting);
+  return Fail(ErrorKind::kRetryable, "the deployments are not listed yet");
+}
+
+Result<CachedDeployment> KubernetesPlatform::FindOwn(const LaneKey& key) {
+  if (Result<void> synced = CheckSynced(PoolOf(key)); !synced) {
+    return tl::unexpected<Error>(std::move(synced).error());
+  }
+  const ObjectName name = DeploymentNameOf(key);
+  const std::lock_guard lock(mutex_);
+  const CachedDeployment* deployment = cache_.Find(name);
+  // Pool a-b with lane c and pool a with lane b-c want the same name: the labels tell whose it is.
+  if (deployment == nullptr || deployment->key != key) {
+    return Fail(ErrorKind::kNotFound, "no deployment " + ToString(name));
+  }
+  return *deployment;
+}
+
+Result<WorkloadState> KubernetesPlatform::Observe(const LaneKey& key) {
+  Result<CachedDeployment> deployment = FindOwn(key);
+  if (!deployment) return tl::unexpected<Error>(std::move(deployment).error());
+  WorkloadState state = deployment->state;
+  // Workers that were told of another NATS server need to be applied anew, like any other change.
+  if (deployment->nats_url != options_.nats_url) state.lane_hash.clear();
+  return state;
+}
+
+Result<std::string> KubernetesPlatform::UidForApply(const WorkerPool& pool,
+                                                    const ObjectName& name) {
+  std::optional<CachedDeployment> there;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const CachedDeployment* cached = cache_.Find(name); cached != nullptr) there = *cached;
+  }
+  if (!there) {
+    // One without our label is not in the cache.
+    const Result<Answer> answer = api_.Call(GetRequest(kDeployments, name));
+    if (!answer && answer.error().kind == ErrorKind::kNotFound) return std::string();
+    if (!answer) return tl::unexpected<Error>(answer.error());
+    const json object = ParseJson(answer->body);
+    if (!object.is_object()) return tl::unexpected<Error>(Unreadable());
+    there = ReadDeployment(object);
+  }
+  if (Result<void> owner = CheckOwner(*there, name, pool); !owner) {
+    return tl::unexpected<Error>(std::move(owner).error());
+  }
+  return there->uid;
+}
+
+Result<WorkloadState> KubernetesPlatform::Written(const Result<Answer>& answer) {
+  if (!answer) return tl::unexpected<Error>(answer.error());
+  const json object = ParseJson(answer->body);
+  if (!object.is_object()) return tl::unexpected<Error>(Unreadable());
+  const std::lock_guard lock(mutex_);
+  return cache_.OnWritten(object, clock_.Now());
+}
+
+Result<WorkloadState> KubernetesPlatform::Apply(const WorkerPool& pool, const Lane& lane,
+                                                int replicas) {
+  const ObjectName name = DeploymentNameOf(pool.KeyOf(lane));
+  Result<std::string> uid = UidForApply(pool, name);
+  if (!uid) return Wrap(std::move(uid).error(), "applying deployment " + ToString(name));
+  Result<std::string> manifest = DeploymentManifest(
+      pool, lane, replicas, {.nats_url = options_.nats_url, .uid = *std::move(uid)});
+  if (!manifest) return tl::unexpected<Error>(std::move(manifest).error());
+  Result<WorkloadState> state =
+      Written(api_.Call(ApplyRequest(kDeployments, name, *std::move(manifest))));
+  if (!state) return Wrap(std::move(state).error(), "applying deployment " + ToString(name));
+  return state;
+}
+
+Result<WorkloadState> KubernetesPlatform::SetReplicas(const LaneKey& key, int replicas) {
+  const Result<CachedDeployment> deployment = FindOwn(key);
+  if (!deployment) return tl::unexpected<Error>(deployment.error());
+  const ObjectName name = DeploymentNameOf(key);
+  json patch = OnlyThis(deployment->uid);
+  patch["spec"] = {{"replicas", replicas}};
+  Result<WorkloadState> state =
+      Written(api_.Call(MergePatchRequest(kDeployments, name, DumpJson(patch))));
+  if (!state) return Wrap(std::move(state).error(), "scaling deployment " + ToString(name));
+  return state;
+}
+
+Result<std::vector<LaneKey>> KubernetesPlatform::List(const PoolKey& key) {
+  if (Result<void> synced = CheckSynced(key); !synced) {
+    return tl::unexpected<Error>(std::move(synced).error());
+  }
+  const std::lock_guard lock(mutex_);
+  return cache_.LanesOf(key);
+}
+
+Result<void> KubernetesPlatform::Remove(const LaneKey& key) {
+  const Result<CachedDeployment> deployment = FindOwn(key);
+  if (!deployment) {
+    if (deployment.error().kind == ErrorKind::kNotFound) return {};
+    return tl::unexpected<Error>(deployment.error());
+  }
+  const ObjectName name = DeploymentNameOf(key);
+  const Result<Answer> answer = api_.Call(DeleteRequest(kDeployments, name, deployment->uid));
+  if (!answer && answer.error().kind != ErrorKind::kNotFound) {
+    return Wrap(answer.error(), "deleting deployment " + ToString(name));
+  }
+  const std::lock_guard lock(mutex_);
+  cache_.OnDeleted(name);
+  return {};
+}
+
+Result<void> KubernetesPlatform::WriteStatus(const WorkerPool& pool, const PoolStatus& status) {
+  json patch = OnlyThis(pool.uid);
+  patch["status"] = ParseJson(StatusToJson(status));
+  const Result<Answer> answer =
+      api_.Call(MergePatchStatusRequest(kWorkerPools, NameOf(pool.key), DumpJson(patch)));
+  if (!answer) return Wrap(answer.error(), "writing the status of " + ToString(pool.key));
+  return {};
+}
+
+Result<PoolStatus> KubernetesPlatform::ReadStatus(const PoolKey& key) {
+  const Result<Answer> answer = api_.Call(GetRequest(kWorkerPools, NameOf(key)));
+  if (!answer) return Wrap(answer.error(), "reading the status of " + ToString(key));
+  const json object = ParseJson(answer->body);
+  if (!object.is_object()) return tl::unexpected<Error>(Unreadable());
+  const json* status = At(object, {"status"});
+  return status == nullptr ? PoolStatus() : StatusFromJson(DumpJson(*status));
+}
+
+Result<void> KubernetesPlatform::SetFinalizer(const WorkerPool& pool, bool present) {
+  const ObjectName name = NameOf(pool.key);
+  const Result<Answer> answer = api_.Call(GetRequest(kWorkerPools, name));
+  if (!answer) return tl::unexpected<Error>(answer.error());
+  const json object = ParseJson(answer->body);
+  if (!object.is_object()) return tl::unexpected<Error>(Unreadable());
+  if (!pool.uid.empty() && TextAt(object, {"metadata", "uid"}) != pool.uid) {
+    return Fail(ErrorKind::kNotFound, "another WorkerPool of that name has taken its place");
+  }
+  const std::optional<std::string> patch = FinalizerPatch(object, present);
+  if (!patch) return {};
+  const Result<Answer> patched = api_.Call(MergePatchRequest(kWorkerPools, name, *patch));
+  if (!patched) return tl::unexpected<Error>(patched.error());
+  return {};
+}
+
+Result<void> KubernetesPlatform::AddFinalizer(const WorkerPool& pool) {
+  const Result<void> set = SetFinalizer(pool, true);
+  if (!set) return Wrap(set.error(), "adding the finalizer of " + ToString(pool.key));
+  return {};
+}
+
+Result<void> KubernetesPlatform::RemoveFinalizer(const WorkerPool& pool) {
+  const Result<void> set = SetFinalizer(pool, false);
+  // Without the pool there is nothing left to hold.
+  if (!set && set.error().kind != ErrorKind::kNotFound) {
+    return Wrap(set.error(), "removing the finalizer of " + ToString(pool.key));
+  }
+  return {};
+}
+
+void KubernetesPlatform::Publish(const WorkerPool& pool, const PoolEvent& event) {
+  events_.Post({pool.key, pool.uid}, event);
+}
+
+}  // namespace lanekeeper::kubernetes

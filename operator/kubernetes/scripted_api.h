@@ -1,0 +1,117 @@
+// An Api whose answers a test writes down in advance, and that writes down what it was asked.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "operator/kubernetes/api.h"
+
+namespace lanekeeper::kubernetes {
+
+// Any thread.
+class ScriptedApi final : public Api {
+ public:
+  // One watch: the lines it brings and how it ends. Without an end it stays open until it is
+  // stopped.
+  struct Script {
+    std::vector<std::string> lines;
+    std::optional<Result<Answer>> end;
+  };
+
+  // Answers every request but watches. Lists are empty unless told otherwise, all else is a 404.
+  std::function<Result<Answer>(const Request&)> respond = [](const Request&) {
+    return Answer{404, R"({"message":"not found"})"};
+  };
+  // The answer to a list, without it `respond` is asked.
+  std::string list_body = R"({"metadata":{"resourceVersion":"1"},"items":[]})";
+
+  void Play(Script script) {
+    const std::lock_guard lock(mutex_);
+    scripts_.push_back(std::move(script));
+    changed_.notify_all();
+  }
+
+  Result<Answer> Exchange(const Request& request, const CallOptions&) override {
+    const bool is_list = request.method == "GET" && (EndsWith(request.path, "/workerpools") ||
+                                                     EndsWith(request.path, "/deployments"));
+    {
+      const std::lock_guard lock(mutex_);
+      requests_.push_back(request);
+      changed_.notify_all();
+    }
+    if (is_list && !list_body.empty()) return Answer{200, list_body};
+    return respond(request);
+  }
+
+  Result<Answer> Stream(const Request& request, std::chrono::milliseconds, const OnLine& on_line,
+                        std::stop_token stop) override {
+    Script script;
+    {
+      std::unique_lock lock(mutex_);
+      requests_.push_back(request);
+      changed_.notify_all();
+      if (!changed_.wait(lock, stop, [this] { return !scripts_.empty(); })) return Stopped();
+      script = std::move(scripts_.front());
+      scripts_.pop_front();
+    }
+    for (const std::string& line : script.lines) {
+      if (!on_line(line)) return Answer{200, ""};
+    }
+    if (script.end) return *std::move(script.end);
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, stop, [] { return false; });
+    return Stopped();
+  }
+
+  std::vector<Request> requests() const {
+    const std::lock_guard lock(mutex_);
+    return requests_;
+  }
+  // Requests that are no GET, as "METHOD path body".
+  std::vector<std::string> writes() const {
+    std::vector<std::string> lines;
+    for (const Request& request : requests()) {
+      if (!IsWrite(request)) continue;
+      lines.push_back(request.method + " " + request.path + " " + request.body);
+    }
+    return lines;
+  }
+  // False when there are not that many requests after five seconds.
+  bool WaitForRequests(std::size_t count) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, std::chrono::seconds(5),
+                             [&] { return requests_.size() >= count; });
+  }
+
+ private:
+  static bool EndsWith(const std::string& text, std::string_view end) {
+    return text.size() >= end.size() &&
+           text.compare(text.size() - end.size(), end.size(), end) == 0;
+  }
+  static Result<Answer> Stopped() { return Fail(ErrorKind::kRetryable, "stopped"); }
+
+  mutable std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::vector<Request> requests_;
+  std::deque<Script> scripts_;
+};
+
+// Waits up to five seconds for something another thread does.
+template <typename Condition>
+bool Eventually(Condition condition) {
+  for (int i = 0; i < 1000; ++i) {
+    if (condition()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return condition();
+}
+
+}  // namespace lanekeeper::kubernetes

@@ -1,0 +1,87 @@
+#include "operator/kubernetes/watch_loop.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <random>
+#include <string>
+#include <utility>
+
+#include "worker-runtime/base/clock.h"
+#include "worker-runtime/base/log.h"
+
+namespace lanekeeper::kubernetes {
+namespace {
+
+constexpr std::chrono::seconds kListDeadline{30};
+
+void SleepUnlessStopped(std::chrono::milliseconds delay, const std::stop_token& stop) {
+  if (delay.count() <= 0) return;
+  std::mutex mutex;
+  std::condition_variable_any never;
+  std::unique_lock lock(mutex);
+  never.wait_for(lock, stop, delay, [] { return false; });
+}
+
+// The first failure, and then ever more rarely: 1, 2, 4, 8, …
+bool IsWorthALine(int failures) { return (failures & (failures - 1)) == 0; }
+
+}  // namespace
+
+WatchLoop::WatchLoop(Api& api, WatchTarget target, WatchCallbacks callbacks)
+    : api_(api), target_(target), state_(std::move(target), std::move(callbacks)) {}
+
+void WatchLoop::Start() {
+  if (thread_.joinable()) return;
+  thread_ = std::jthread([this](std::stop_token stop) { Run(std::move(stop)); });
+}
+
+void WatchLoop::Stop() {
+  if (!thread_.joinable()) return;
+  thread_.request_stop();
+  thread_.join();
+}
+
+void WatchLoop::Run(std::stop_token stop) {
+  std::mt19937_64 random(std::random_device{}());
+  int failures = 0;
+  while (!stop.stop_requested()) {
+    const WatchState::Step step = state_.NextStep();
+    SleepUnlessStopped(Jittered(step.delay, random()), stop);
+    if (stop.stop_requested()) return;
+    step.is_watch ? Stream(step.request, stop) : List(step.request, stop);
+    if (stop.stop_requested()) return;
+
+    synced_ = state_.synced();
+    const std::string resource(target_.resource.plural);
+    if (state_.failures() == 0 && failures > 0) {
+      log::Info("kubernetes", "watch recovered", {{"resource", resource}, {"failures", failures}});
+    } else if (state_.failures() > failures && IsWorthALine(state_.failures())) {
+      log::Warning("kubernetes", "watch failed",
+                   {{"resource", resource},
+                    {"failures", state_.failures()},
+                    {"kind", ToString(state_.last_error().kind)},
+                    {"error", state_.last_error().message}});
+    }
+    failures = state_.failures();
+  }
+}
+
+void WatchLoop::List(const Request& request, std::stop_token stop) {
+  const Result<Answer> answer = api_.Exchange(request, {.deadline = kListDeadline, .stop = stop});
+  if (stop.stop_requested()) return;
+  state_.OnListAnswer(answer);
+}
+
+void WatchLoop::Stream(const Request& request, std::stop_token stop) {
+  const MonotonicTime begin = SystemClock().Now();
+  const auto on_line = [&](std::string_view line) {
+    return !stop.stop_requested() && state_.OnLine(line);
+  };
+  const Result<Answer> answer =
+      api_.Stream(request, target_.timeout + kWatchSilence, on_line, stop);
+  if (stop.stop_requested()) return;
+  state_.OnStreamEnd(
+      answer, std::chrono::duration_cast<std::chrono::milliseconds>(SystemClock().Now() - begin));
+}
+
+}  // namespace lanekeeper::kubernetes

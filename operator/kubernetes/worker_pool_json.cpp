@@ -1,0 +1,287 @@
+#include "operator/kubernetes/worker_pool_json.h"
+
+#include <algorithm>
+#include <optional>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "operator/kubernetes/json_access.h"
+#include "operator/kubernetes/json_fields.h"
+#include "operator/kubernetes/object_names.h"
+#include "worker-runtime/job/names.h"
+
+namespace lanekeeper::kubernetes {
+namespace {
+
+using nlohmann::json;
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+constexpr std::size_t kLanesMax = 16;
+constexpr std::size_t kPoolNameMax = 30;
+constexpr std::size_t kLaneNameMax = 30;
+constexpr std::size_t kContainersMax = 16;
+constexpr std::size_t kStreamNameMax = 255;
+
+struct ClassDefaults {
+  milliseconds timeout;
+  int slots;
+  milliseconds grace_over_timeout;
+  milliseconds scale_down_window;
+};
+
+ClassDefaults DefaultsOf(LaneClass lane_class) {
+  switch (lane_class) {
+    case LaneClass::kShort:
+      return {seconds(30), 8, seconds(10), seconds(15)};
+    case LaneClass::kLong:
+      return {hours(6), 1, seconds(30), seconds(60)};
+    case LaneClass::kGpu:
+      break;
+  }
+  return {hours(1), 1, seconds(30), seconds(60)};
+}
+
+bool IsLaneName(std::string_view name) {
+  if (name.empty() || name.size() > kLaneNameMax) return false;
+  if (name.front() < 'a' || name.front() > 'z' || name.back() == '-') return false;
+  return std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  });
+}
+
+// A stream or consumer name as NATS takes it.
+bool IsQueueName(std::string_view name) {
+  if (name.empty() || name.size() > kStreamNameMax) return false;
+  return name.find_first_of(" \t\r\n\f\v.*>/\\") == std::string_view::npos;
+}
+
+void CheckContainer(const Fields& container, std::set<std::string>& names) {
+  const std::string name = container.Text("name", "");
+  if (name.empty()) {
+    container.Refuse("name", "is missing");
+  } else if (!names.insert(name).second) {
+    container.Refuse("name", "\"" + name + "\" is used twice");
+  }
+  if (container.Text("image", "").empty()) container.Refuse("image", "is missing");
+  std::set<std::string> variables;
+  for (const Fields& variable : container.List("env")) {
+    const std::string variable_name = variable.Text("name", "");
+    if (variable_name.empty()) {
+      variable.Refuse("name", "is missing");
+    } else if (variable_name.rfind("LANEKEEPER_", 0) == 0) {
+      variable.Refuse("name", "\"" + variable_name +
+                                  "\": names that start with LANEKEEPER_ are reserved for the "
+                                  "operator");
+    } else if (!variables.insert(variable_name).second) {
+      variable.Refuse("name", "\"" + variable_name + "\" is used twice");
+    }
+    variable.Text("value", "");
+  }
+}
+
+// Only what the operator relies on; the rest is for Kubernetes to judge.
+void CheckTemplate(const Fields& pod_template) {
+  const Fields labels = pod_template.Object("metadata").Object("labels");
+  for (const std::string& label : labels.Names()) {
+    labels.Text(label, "");
+    if (std::string_view(label).substr(0, kOwnLabelPrefix.size()) == kOwnLabelPrefix) {
+      labels.Refuse(label,
+                    "label keys that start with lanekeeper.dev/ are reserved for the operator");
+    }
+  }
+  const Fields annotations = pod_template.Object("metadata").Object("annotations");
+  for (const std::string& annotation : annotations.Names()) annotations.Text(annotation, "");
+
+  const Fields spec = pod_template.Object("spec");
+  if (spec.Has("terminationGracePeriodSeconds")) {
+    spec.Refuse("terminationGracePeriodSeconds",
+                "is set by the operator: use workers.grace of the lane");
+  }
+  if (spec.Text("restartPolicy", "Always") != "Always") {
+    spec.Refuse("restartPolicy", "must be Always, or left out");
+  }
+  const std::vector<Fields> containers = spec.List("containers");
+  if (containers.empty() || containers.size() > kContainersMax) {
+    spec.Refuse("containers",
+                "must have 1 to 16 entries, has " + std::to_string(containers.size()));
+  }
+  std::set<std::string> names;
+  for (const Fields& container : containers) CheckContainer(container, names);
+}
+
+// The lane's own template, or else the pool's, as text; empty when there is none.
+std::string TemplateOf(const Fields& spec, const Fields& lane) {
+  const Fields& owner = lane.Has("template") ? lane : spec;
+  const json* pod_template = owner.Object("template").value();
+  return pod_template == nullptr ? std::string() : DumpJson(*pod_template);
+}
+
+LaneQueue ReadQueue(const Fields& fields, const LaneKey& key) {
+  LaneQueue queue;
+  queue.external = fields.Has("stream") || fields.Has("consumer");
+  if (queue.external) {
+    for (const char* name : {"stream", "consumer"}) {
+      if (!fields.Has(name)) {
+        fields.Refuse(name, "is required: stream and consumer are set together");
+      } else if (!IsQueueName(fields.Text(name, "-"))) {
+        fields.Refuse(name,
+                      "must be 1 to 255 characters without white space and none of . * > / \\");
+      }
+    }
+    for (const char* name : {"maxDepth", "storage", "replicas"}) {
+      if (fields.Has(name)) {
+        fields.Refuse(name, "cannot be set for an existing stream: it belongs to that stream");
+      }
+    }
+    queue.stream = fields.Text("stream", "");
+    queue.consumer = fields.Text("consumer", "");
+    return queue;
+  }
+  queue.stream = JobStreamName(key);
+  queue.consumer = std::string(kConsumerName);
+  queue.depth_max = fields.Integer("maxDepth", 10000, 1, 100'000'000);
+  queue.storage =
+      fields.Choice("storage", {"File", "Memory"}) == 1 ? StorageKind::kMemory : StorageKind::kFile;
+  queue.replicas = static_cast<int>(fields.Integer("replicas", 1, 1, 5));
+  if (queue.replicas == 2 || queue.replicas == 4) {
+    fields.Refuse("replicas", "must be 1, 3 or 5, is " + std::to_string(queue.replicas));
+  }
+  return queue;
+}
+
+LaneJobs ReadJobs(const Fields& fields, const ClassDefaults& defaults) {
+  LaneJobs jobs;
+  jobs.timeout = fields.Duration("timeout", defaults.timeout, milliseconds(1), hours(168));
+  jobs.attempts_max = static_cast<int>(fields.Integer("attempts", 5, 1, 100));
+  const Fields backoff = fields.Object("backoff");
+  jobs.backoff.initial = backoff.Duration("initial", seconds(1), milliseconds(1), hours(168));
+  jobs.backoff.max = backoff.Duration("max", minutes(5), milliseconds(1), hours(168));
+  if (jobs.backoff.initial > jobs.backoff.max) {
+    backoff.Refuse("initial", "must not be more than max (default 5m)");
+  }
+  return jobs;
+}
+
+LaneWorkers ReadWorkers(const Fields& fields, const ClassDefaults& defaults, milliseconds timeout) {
+  LaneWorkers workers;
+  workers.min = static_cast<int>(fields.Integer("min", 0, 0, 10000));
+  workers.max = static_cast<int>(fields.Integer("max", 10, 1, 10000));
+  workers.slots = static_cast<int>(fields.Integer("slots", defaults.slots, 1, 1024));
+  workers.grace =
+      fields.Duration("grace", timeout + defaults.grace_over_timeout, seconds(1), hours(169));
+  if (workers.min > workers.max) fields.Refuse("min", "must not be more than max (default 10)");
+  return workers;
+}
+
+Lane ReadLane(const Fields& spec, const Fields& fields, const PoolKey& pool) {
+  Lane lane;
+  lane.name = fields.Text("name", "");
+  if (!IsLaneName(lane.name)) {
+    fields.Refuse("name", lane.name.empty()
+                              ? "is missing"
+                              : "\"" + lane.name +
+                                    "\" must be at most 30 characters a-z, 0-9 and '-', begin "
+                                    "with a letter and end with a letter or digit");
+  }
+  constexpr LaneClass kClasses[] = {LaneClass::kShort, LaneClass::kLong, LaneClass::kGpu};
+  lane.lane_class = kClasses[fields.Choice("class", {"Short", "Long", "Gpu"})];
+  const ClassDefaults defaults = DefaultsOf(lane.lane_class);
+
+  lane.queue = ReadQueue(fields.Object("queue"), {pool.pool_namespace, pool.name, lane.name});
+  lane.jobs = ReadJobs(fields.Object("jobs"), defaults);
+  lane.workers = ReadWorkers(fields.Object("workers"), defaults, lane.jobs.timeout);
+  const Fields scaling = fields.Object("scaling");
+  lane.scaling.jobs_per_worker = scaling.Integer("jobsPerWorker", lane.workers.slots, 1, 1'000'000);
+  lane.scaling.scale_down_window =
+      scaling.Duration("scaleDownWindow", defaults.scale_down_window, milliseconds(1), hours(24));
+  if (fields.Has("template")) CheckTemplate(fields.Object("template"));
+  lane.template_json = TemplateOf(spec, fields);
+  return lane;
+}
+
+std::vector<Lane> ReadLanes(const Fields& spec, const PoolKey& pool) {
+  const std::vector<Fields> entries = spec.List("lanes");
+  if (entries.empty() || entries.size() > kLanesMax) {
+    spec.Refuse("lanes", "must have 1 to 16 entries, has " + std::to_string(entries.size()));
+  }
+  std::vector<Lane> lanes;
+  std::set<std::string> names;
+  std::set<std::pair<std::string, std::string>> external_queues;
+  for (const Fields& entry : entries) {
+    if (lanes.size() == kLanesMax) break;
+    lanes.push_back(ReadLane(spec, entry, pool));
+    const Lane& lane = lanes.back();
+    if (!names.insert(lane.name).second) {
+      entry.Refuse("name", "\"" + lane.name + "\" is used twice");
+    }
+    if (lane.queue.external &&
+        !external_queues.emplace(lane.queue.stream, lane.queue.consumer).second) {
+      entry.Refuse("queue", "names the same stream and consumer as another lane");
+    }
+  }
+  const bool every_lane_has_one = std::all_of(
+      lanes.begin(), lanes.end(), [](const Lane& lane) { return !lane.template_json.empty(); });
+  if (!every_lane_has_one) {
+    spec.Refuse("template", "is required unless every lane has a template of its own");
+  }
+  return lanes;
+}
+
+void ReadMetadata(const Fields& metadata, WorkerPool& pool) {
+  pool.key.name = metadata.Text("name", "");
+  pool.key.pool_namespace = metadata.Text("namespace", "default");
+  pool.uid = metadata.Text("uid", "");
+  pool.generation = IntegerAt(*metadata.value(), {"generation"});
+  pool.deleting = metadata.Has("deletionTimestamp");
+  for (const json& finalizer : ListAt(*metadata.value(), {"finalizers"})) {
+    if (finalizer.is_string() && finalizer.get_ref<const std::string&>() == kFinalizer) {
+      pool.has_finalizer = true;
+    }
+  }
+  if (pool.key.name.empty()) return metadata.Refuse("name", "is missing");
+  const Result<void> check = CheckLaneKey({pool.key.pool_namespace, pool.key.name, "lane"});
+  if (!check) {
+    metadata.Refuse("name", check.error().message);
+  } else if (pool.key.name.size() > kPoolNameMax) {
+    metadata.Refuse("name",
+                    "must be at most 30 characters: <pool>-<lane> becomes the name of a "
+                    "Deployment");
+  }
+}
+
+}  // namespace
+
+Result<WorkerPool> ParseWorkerPool(std::string_view text) {
+  const json object = ParseJson(text);
+  if (object.is_discarded()) return Fail(ErrorKind::kInvalid, "this is not JSON");
+  return WorkerPoolFromJson(object);
+}
+
+Result<WorkerPool> WorkerPoolFromJson(const json& object) {
+  Problems problems;
+  const Fields root(&object, "", problems);
+  const Fields metadata = root.Object("metadata");
+  const Fields spec = root.Object("spec");
+  if (metadata.value() == nullptr) root.Refuse("metadata", "is missing");
+  if (spec.value() == nullptr) root.Refuse("spec", "is missing");
+  if (!problems.empty()) return problems.AsError();
+
+  WorkerPool pool;
+  ReadMetadata(metadata, pool);
+  pool.paused = spec.Flag("paused", false);
+  pool.delete_queues = spec.Object("queue").Choice("deletePolicy", {"Retain", "Delete"}) == 1;
+  if (spec.Has("template")) CheckTemplate(spec.Object("template"));
+  pool.lanes = ReadLanes(spec, pool.key);
+  if (!problems.empty()) return problems.AsError();
+  return pool;
+}
+
+PoolKey PoolKeyFromJson(const json& object) {
+  return {TextAt(object, {"metadata", "namespace"}), TextAt(object, {"metadata", "name"})};
+}
+
+}  // namespace lanekeeper::kubernetes

@@ -1,0 +1,115 @@
+#include "worker-runtime/examples/example_handlers.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "worker-runtime/base/clock.h"
+
+namespace lanekeeper::examples {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kStep{10};  // How often a sleeping job looks whether it has to stop.
+constexpr milliseconds kRecordPause{200};
+constexpr std::int64_t kSleepMsMax = 24 * 3600 * 1000;
+
+std::optional<std::int64_t> ParseNumber(std::string_view text) {
+  const std::size_t begin = text.find_first_not_of(" \t\r\n");
+  if (begin == std::string_view::npos) return 0;
+  text = text.substr(begin, text.find_last_not_of(" \t\r\n") + 1 - begin);
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+// False when the job was told to stop before the time was over.
+bool SleepUnlessStopped(const Job& job, milliseconds time) {
+  const SystemClock clock;
+  const MonotonicTime until = clock.Now() + time;
+  while (clock.Now() < until) {
+    if (job.StopRequested()) return false;
+    std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(kStep, until - clock.Now()));
+  }
+  return true;
+}
+
+std::string Record(const ExampleOptions& options, const Job& job, WallTime started) {
+  return nlohmann::json{{"id", job.id()},
+                        {"type", job.type()},
+                        {"lane", options.lane},
+                        {"worker", options.worker},
+                        {"delivery", job.delivery()},
+                        {"started", FormatRfc3339Micros(started)},
+                        {"ended", FormatRfc3339Micros(SystemClock().WallNow())}}
+      .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+// The record is written before the job counts as done: a job that is done always has one. Written
+// twice when its confirmation was lost; both have the same worker and start.
+Outcome DoneWithRecord(const ExampleOptions& options, const Job& job, WallTime started) {
+  if (!options.record) return Done{};
+  const std::string record = Record(options, job, started);
+  while (true) {
+    const Result<void> written = options.record(record);
+    if (written) return Done{};
+    if (written.error().kind != ErrorKind::kRetryable) {
+      return Failed{"recording the result: " + written.error().message};
+    }
+    if (!SleepUnlessStopped(job, kRecordPause)) return Interrupted{};
+  }
+}
+
+Outcome Sleep(const ExampleOptions& options, Job& job) {
+  const WallTime started = SystemClock().WallNow();
+  const Result<milliseconds> time = ParseSleep(job.payload());
+  if (!time) return Rejected{time.error().message};
+  if (!SleepUnlessStopped(job, *time)) return Interrupted{};
+  return DoneWithRecord(options, job, started);
+}
+
+Outcome Flaky(const ExampleOptions& options, Job& job) {
+  const WallTime started = SystemClock().WallNow();
+  const std::int64_t good_delivery = ParseNumber(job.payload()).value_or(0);
+  if (job.delivery() < good_delivery) {
+    return Failed{"delivery " + std::to_string(job.delivery()) + " of " +
+                  std::to_string(good_delivery)};
+  }
+  return DoneWithRecord(options, job, started);
+}
+
+}  // namespace
+
+Result<milliseconds> ParseSleep(std::string_view payload) {
+  std::optional<std::int64_t> number = ParseNumber(payload);
+  if (!number) {
+    const auto json = nlohmann::json::parse(payload, nullptr, false);
+    if (json.is_object() && json.contains("ms") && json["ms"].is_number_integer()) {
+      number = json["ms"].get<std::int64_t>();
+    }
+  }
+  if (!number || *number < 0 || *number > kSleepMsMax) {
+    return Fail(ErrorKind::kInvalid, "the payload is no number of milliseconds");
+  }
+  return milliseconds(*number);
+}
+
+void AddExampleHandlers(const ExampleOptions& options,
+                        const std::function<void(std::string type, Handler handler)>& add) {
+  const Handler sleep = [options](Job& job) { return Sleep(options, job); };
+  add("", sleep);
+  add("sleep", sleep);
+  add("fail", [](Job&) -> Outcome { return Failed{"this job always fails"}; });
+  add("poison", [](Job&) -> Outcome { return Rejected{"bad payload: this job is poison"}; });
+  add("crash", [](Job&) -> Outcome { std::abort(); });
+  add("flaky", [options](Job& job) { return Flaky(options, job); });
+}
+
+}  // namespace lanekeeper::examples

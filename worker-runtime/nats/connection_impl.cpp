@@ -1,0 +1,452 @@
+#include "worker-runtime/nats/connection_impl.h"
+
+#include <algorithm>
+#include <fstream>
+#include <random>
+#include <utility>
+
+#include "worker-runtime/base/backoff.h"
+#include "worker-runtime/base/log.h"
+#include "worker-runtime/nats/callback_ids.h"
+
+namespace lanekeeper::nats {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kWriteDeadline{2000};  // A silent peer must not hold Publish for ever.
+constexpr Backoff kReopenBackoff{.initial = milliseconds(500), .max = milliseconds(5000)};
+constexpr std::int64_t kMaxPayloadUnknown = 1 << 20;
+
+// Defined with Connection::Impl as void, because Impl is private to Connection.
+CallbackIds<void>& Ids() {
+  static auto& ids = *new CallbackIds<void>();  // Outlives libnats' threads.
+  return ids;
+}
+
+std::uintptr_t IdOf(const void* closure) { return reinterpret_cast<std::uintptr_t>(closure); }
+
+std::uint64_t RandomBits() {
+  thread_local std::mt19937_64 random{std::random_device{}()};
+  return random();
+}
+
+std::vector<std::string> SplitUrls(const std::string& urls) {
+  std::vector<std::string> parts;
+  std::string part;
+  for (const char c : urls + ",") {
+    if (c == ',') {
+      if (!part.empty()) parts.push_back(std::move(part));
+      part.clear();
+    } else if (c != ' ') {
+      part += c;
+    }
+  }
+  return parts;
+}
+
+// `Permissions Violation for Publish to "a.b"` names the subject it is about.
+std::string QuotedPart(const std::string& text) {
+  const std::size_t first = text.find('"');
+  if (first == std::string::npos) return {};
+  const std::size_t second = text.find('"', first + 1);
+  if (second == std::string::npos) return {};
+  return text.substr(first + 1, second - first - 1);
+}
+
+Error NotConnected() { return {ErrorKind::kRetryable, "not connected"}; }
+Error ClosedError() { return {ErrorKind::kRetryable, "connection closed"}; }
+
+}  // namespace
+
+std::string Connection::Impl::NewInboxName() {
+  natsInbox* inbox = nullptr;
+  if (natsInbox_Create(&inbox) != NATS_OK) return "_INBOX.unnamed";
+  std::string name(inbox);
+  natsInbox_Destroy(inbox);
+  return name;
+}
+
+Connection::Impl::Impl(ConnectOptions options)
+    : options_(std::move(options)), inbox_(NewInboxName()) {}
+
+Connection::Impl::~Impl() { Close(); }
+
+Result<OptionsHandle> Connection::Impl::MakeOptions(std::uintptr_t session_id) const {
+  OptionsHandle made;
+  natsStatus status = natsOptions_Create(OutParam(made));
+  if (status != NATS_OK) return tl::unexpected(ToError(status, "making options"));
+  natsOptions* const raw = made.get();
+  void* const closure = CallbackIds<void>::ToClosure(session_id);
+  const auto also = [&status](natsStatus next) {
+    if (status == NATS_OK) status = next;
+  };
+  const std::vector<std::string> urls = SplitUrls(options_.url);
+  if (urls.empty()) return Fail(ErrorKind::kInvalid, "no NATS URL");
+  std::vector<const char*> servers;
+  for (const std::string& url : urls) servers.push_back(url.c_str());
+  also(natsOptions_SetServers(raw, servers.data(), static_cast<int>(servers.size())));
+  if (!options_.name.empty()) also(natsOptions_SetName(raw, options_.name.c_str()));
+  if (!options_.credentials_file.empty()) {
+    if (!std::ifstream(options_.credentials_file).good()) {
+      return Fail(ErrorKind::kInvalid, "credentials file " + options_.credentials_file +
+                                           ": cannot be read");
+    }
+    also(natsOptions_SetUserCredentialsFromFiles(raw, options_.credentials_file.c_str(), nullptr));
+  }
+  also(natsOptions_SetTimeout(raw, options_.connect_timeout.count()));
+  also(natsOptions_SetWriteDeadline(raw, kWriteDeadline.count()));
+  also(natsOptions_SetMaxReconnect(raw, -1));
+  also(natsOptions_SetReconnectWait(raw, options_.reconnect_wait.count()));
+  also(natsOptions_SetReconnectJitter(raw, options_.reconnect_wait.count() / 2 + 1,
+                                      options_.reconnect_wait.count() / 2 + 1));
+  also(natsOptions_SetPingInterval(raw, options_.ping_interval.count()));
+  also(natsOptions_SetMaxPingsOut(raw, 2));
+  also(natsOptions_SetReconnectBufSize(raw, std::max(1, options_.reconnect_buffer_bytes)));
+  also(natsOptions_SetSendAsap(raw, options_.send_asap));
+  also(natsOptions_UseGlobalMessageDelivery(raw, options_.shared_delivery));
+  also(natsOptions_SetRetryOnFailedConnect(raw, true, &Impl::OnConnected, closure));
+  also(natsOptions_SetReconnectedCB(raw, &Impl::OnConnected, closure));
+  also(natsOptions_SetDisconnectedCB(raw, &Impl::OnDisconnected, closure));
+  also(natsOptions_SetClosedCB(raw, &Impl::OnClosed, closure));
+  also(natsOptions_SetErrorHandler(raw, &Impl::OnError, closure));
+  if (status != NATS_OK) return tl::unexpected(ToError(status, "setting options"));
+  return made;
+}
+
+Result<void> Connection::Impl::Start() {
+  if (auto opened = OpenSession(); !opened && opened.error().kind == ErrorKind::kInvalid) {
+    return opened;
+  }
+  keeper_ = std::jthread([this](std::stop_token stop) { KeepSession(std::move(stop)); });
+  return {};
+}
+
+Result<void> Connection::Impl::OpenSession() {
+  const std::uintptr_t id = Ids().Add(shared_from_this());
+  auto made = MakeOptions(id);
+  if (!made) {
+    Ids().Remove(id);
+    return tl::unexpected(std::move(made).error());
+  }
+  natsConnection* raw = nullptr;
+  const natsStatus status = natsConnection_Connect(&raw, made->get());
+  if (raw == nullptr) {
+    Ids().Remove(id);
+    Error error = ToError(status, "connecting");
+    RecordError(error.message);
+    const std::lock_guard lock(mutex_);
+    session_lost_ = true;
+    return tl::unexpected(std::move(error));
+  }
+  SessionHandle session(raw, [](natsConnection* ended) { natsConnection_Destroy(ended); });
+  SessionHandle before;  // Destroyed after the lock.
+  {
+    const std::lock_guard lock(mutex_);
+    Ids().Remove(std::exchange(session_id_, id));
+    before = std::exchange(session_, session);
+    ++sessions_;
+    // Its callbacks may have run before the id was ours.
+    session_lost_ = natsConnection_IsClosed(raw);
+    was_connected_ = status == NATS_OK;
+  }
+  AttachAll(raw);
+  changed_.notify_all();
+  if (status == NATS_OK) Tell({.kind = ConnectionChange::Kind::kConnected});
+  return {};
+}
+
+void Connection::Impl::KeepSession(std::stop_token stop) {
+  int failures = 0;
+  std::unique_lock lock(mutex_);
+  while (!stop.stop_requested()) {
+    if (!changed_.wait(lock, stop, [&] { return session_lost_; })) return;
+    if (std::exchange(was_connected_, false)) failures = 0;
+    ++failures;
+    const milliseconds pause = Jittered(kReopenBackoff.After(failures), RandomBits());
+    changed_.wait_for(lock, stop, pause, [] { return false; });
+    if (stop.stop_requested()) return;
+    lock.unlock();
+    static_cast<void>(OpenSession());  // A failure is recorded there and leaves the session lost.
+    lock.lock();
+  }
+}
+
+void Connection::Impl::AttachAll(natsConnection* session) {
+  const std::lock_guard attach_lock(attach_mutex_);
+  std::vector<std::shared_ptr<SessionSubscription>> subscriptions;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& weak : subscriptions_) {
+      if (auto live = weak.lock()) subscriptions.push_back(std::move(live));
+    }
+  }
+  for (const auto& subscription : subscriptions) {
+    if (auto attached = subscription->Attach(session); !attached) {
+      RecordError(attached.error().message);
+    }
+  }
+}
+
+Result<void> Connection::Impl::Adopt(const std::shared_ptr<SessionSubscription>& made) {
+  const std::lock_guard attach_lock(attach_mutex_);
+  const SessionHandle session = Session();
+  if (session && !natsConnection_IsClosed(session.get())) {
+    if (auto attached = made->Attach(session.get()); !attached) {
+      // Closed in between: the keeper will attach it to the next session.
+      if (!natsConnection_IsClosed(session.get())) return attached;
+    }
+  }
+  const std::lock_guard lock(mutex_);
+  if (closed_) return tl::unexpected(ClosedError());
+  // Amortised: the dead are swept whenever the list would have to grow.
+  if (subscriptions_.size() == subscriptions_.capacity()) {
+    std::erase_if(subscriptions_, [](const auto& weak) { return weak.expired(); });
+    subscriptions_.reserve(std::max<std::size_t>(16, subscriptions_.size() * 2));
+  }
+  subscriptions_.push_back(made);
+  return {};
+}
+
+void Connection::Impl::Close() {
+  SessionHandle session;
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(closed_, true)) return;
+    session = std::exchange(session_, nullptr);
+    Ids().Remove(std::exchange(session_id_, 0));
+  }
+  keeper_ = {};  // Stops and joins.
+  {
+    // The keeper may have opened one more.
+    const std::lock_guard lock(mutex_);
+    if (session_) session = std::exchange(session_, nullptr);
+    Ids().Remove(std::exchange(session_id_, 0));
+  }
+  {
+    const std::lock_guard lock(answers_mutex_);
+    if (answers_) answers_->Shut();
+  }
+  if (session) natsConnection_Close(session.get());
+  session.reset();
+  requests_.FailAll(ClosedError());
+  changed_.notify_all();
+  Tell({.kind = ConnectionChange::Kind::kClosed});
+}
+
+SessionHandle Connection::Impl::Session() const {
+  const std::lock_guard lock(mutex_);
+  return session_;
+}
+
+bool Connection::Impl::Connected() const {
+  const SessionHandle session = Session();
+  return session && natsConnection_Status(session.get()) == NATS_CONN_STATUS_CONNECTED;
+}
+
+bool Connection::Impl::WaitConnected(milliseconds timeout) const {
+  constexpr milliseconds kLook{20};  // libnats tells of a connect a moment after it.
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  while (!Connected()) {
+    if (std::chrono::steady_clock::now() >= deadline) return false;
+    std::unique_lock lock(mutex_);
+    if (closed_) return false;
+    changed_.wait_for(lock, kLook);
+  }
+  return true;
+}
+
+std::uint64_t Connection::Impl::Epoch() const {
+  const std::lock_guard lock(mutex_);
+  std::uint64_t reconnects = 0;
+  StatisticsHandle statistics;
+  const natsStatus made = natsStatistics_Create(OutParam(statistics));
+  if (made == NATS_OK && session_ &&
+      natsConnection_GetStats(session_.get(), statistics.get()) == NATS_OK) {
+    natsStatistics_GetCounts(statistics.get(), nullptr, nullptr, nullptr, nullptr, &reconnects);
+  }
+  return (sessions_ << 32) + reconnects;
+}
+
+std::string Connection::Impl::LastError() const {
+  const std::lock_guard lock(mutex_);
+  return last_error_;
+}
+
+std::int64_t Connection::Impl::SlowConsumerCount() const {
+  const std::lock_guard lock(mutex_);
+  return slow_consumers_;
+}
+
+std::int64_t Connection::Impl::MaxPayload() const {
+  const SessionHandle session = Session();
+  const std::int64_t said = session ? natsConnection_GetMaxPayload(session.get()) : 0;
+  return said > 0 ? said : kMaxPayloadUnknown;
+}
+
+Result<void> Connection::Impl::Publish(std::string_view subject, std::string_view reply,
+                                       std::string_view payload, const Headers& headers) {
+  const SessionHandle session = Session();
+  if (!session) return tl::unexpected(NotConnected());
+  if (static_cast<std::int64_t>(payload.size()) > MaxPayload()) {
+    return Fail(ErrorKind::kInvalid, "publishing to " + std::string(subject) + ": " +
+                                         std::to_string(payload.size()) +
+                                         " bytes, the server takes " +
+                                         std::to_string(MaxPayload()));
+  }
+  natsStatus status = NATS_OK;
+  if (headers.empty() && reply.empty()) {
+    status = natsConnection_Publish(session.get(), std::string(subject).c_str(), payload.data(),
+                                    static_cast<int>(payload.size()));
+  } else if (headers.empty()) {
+    status = natsConnection_PublishRequest(session.get(), std::string(subject).c_str(),
+                                           std::string(reply).c_str(), payload.data(),
+                                           static_cast<int>(payload.size()));
+  } else {
+    auto message = ToNatsMessage(subject, reply, payload, headers);
+    if (!message) return tl::unexpected(std::move(message).error());
+    status = natsConnection_PublishMsg(session.get(), message->get());
+  }
+  if (status == NATS_OK) return {};
+  return tl::unexpected(ToError(status, "publishing to " + std::string(subject)));
+}
+
+Result<void> Connection::Impl::EnsureAnswers() {
+  const std::lock_guard lock(answers_mutex_);
+  if (answers_) return {};
+  const std::weak_ptr<Impl> weak = weak_from_this();
+  const std::size_t prefix = inbox_.size() + 1;
+  auto made = CallbackSubscription::Make(
+      inbox_ + ".*",
+      [weak, prefix](Message message) {
+        const auto self = weak.lock();
+        if (!self || message.subject.size() <= prefix) return;
+        const std::string token = message.subject.substr(prefix);
+        self->requests_.Answer(token, std::move(message));
+      },
+      1 << 20, /*once=*/false);
+  if (auto adopted = Adopt(made); !adopted) return adopted;
+  answers_ = std::move(made);
+  return {};
+}
+
+Result<Message> Connection::Impl::Request(std::string_view subject, std::string_view payload,
+                                          const Headers& headers, milliseconds timeout) {
+  const std::string what = "requesting " + std::string(subject);
+  if (!Connected()) return Wrap(NotConnected(), what);
+  if (auto ready = EnsureAnswers(); !ready) return Wrap(std::move(ready).error(), what);
+  const std::string token = requests_.Begin(subject);
+  if (auto sent = Publish(subject, inbox_ + "." + token, payload, headers); !sent) {
+    requests_.Forget(token);
+    return tl::unexpected(std::move(sent).error());
+  }
+  auto answer = requests_.Wait(token, timeout);
+  if (!answer) return Wrap(std::move(answer).error(), what);
+  return answer;
+}
+
+Result<void> Connection::Impl::Flush(milliseconds timeout) {
+  const SessionHandle session = Session();
+  if (!session) return tl::unexpected(NotConnected());
+  const natsStatus status =
+      natsConnection_FlushTimeout(session.get(), std::max<std::int64_t>(1, timeout.count()));
+  if (status == NATS_OK) return {};
+  return tl::unexpected(ToError(status, "flushing"));
+}
+
+void Connection::Impl::AddListener(const std::shared_ptr<Listener>& listener) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(listeners_, [](const auto& weak) { return weak.expired(); });
+  listeners_.push_back(listener);
+}
+
+void Connection::Impl::RecordError(std::string text) {
+  const std::lock_guard lock(mutex_);
+  last_error_ = std::move(text);
+}
+
+void Connection::Impl::Tell(const ConnectionChange& change) {
+  std::vector<std::shared_ptr<Listener>> listeners;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& weak : listeners_) {
+      if (auto live = weak.lock()) listeners.push_back(std::move(live));
+    }
+  }
+  for (const auto& listener : listeners) {
+    listener->gate.Run([&] { listener->handler(change); });
+  }
+}
+
+void Connection::Impl::Handle(std::uintptr_t session_id, ConnectionChange change) {
+  using Kind = ConnectionChange::Kind;
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_ || session_id != session_id_) return;
+    if (!change.text.empty()) last_error_ = change.text;
+    if (change.kind == Kind::kSlowConsumer) ++slow_consumers_;
+    if (change.kind == Kind::kClosed) session_lost_ = true;
+    if (change.kind == Kind::kConnected) was_connected_ = true;
+  }
+  changed_.notify_all();
+  switch (change.kind) {
+    case Kind::kDisconnected: requests_.FailAll({ErrorKind::kRetryable, "connection lost"}); break;
+    case Kind::kDenied:
+      requests_.Refuse(change.subject, {ErrorKind::kForbidden, change.text});
+      break;
+    case Kind::kClosed:
+      // libnats gave up; the keeper does not.
+      requests_.FailAll({ErrorKind::kRetryable, "connection lost"});
+      change.kind = Kind::kError;
+      break;
+    case Kind::kConnected:
+    case Kind::kSlowConsumer:
+    case Kind::kError: break;
+  }
+  Tell(change);
+}
+
+void Connection::Impl::OnConnected(natsConnection* /*session*/, void* closure) {
+  const auto self = std::static_pointer_cast<Impl>(Ids().Find(closure));
+  if (self) self->Handle(IdOf(closure), {.kind = ConnectionChange::Kind::kConnected});
+}
+
+void Connection::Impl::OnDisconnected(natsConnection* session, void* closure) {
+  const auto self = std::static_pointer_cast<Impl>(Ids().Find(closure));
+  if (!self) return;
+  const char* text = nullptr;
+  natsConnection_GetLastError(session, &text);
+  self->Handle(IdOf(closure), {.kind = ConnectionChange::Kind::kDisconnected,
+                               .text = text == nullptr ? "" : text});
+}
+
+void Connection::Impl::OnClosed(natsConnection* session, void* closure) {
+  const auto self = std::static_pointer_cast<Impl>(Ids().Find(closure));
+  if (!self) return;
+  const char* text = nullptr;
+  natsConnection_GetLastError(session, &text);
+  self->Handle(IdOf(closure), {.kind = ConnectionChange::Kind::kClosed,
+                               .text = text == nullptr ? "" : text});
+}
+
+void Connection::Impl::OnError(natsConnection* session, natsSubscription* /*subscription*/,
+                               natsStatus status, void* closure) {
+  const auto self = std::static_pointer_cast<Impl>(Ids().Find(closure));
+  if (!self) return;
+  ConnectionChange change;
+  const char* text = nullptr;
+  // The text of the last error: in a burst it may belong to a later one than `status` does.
+  natsConnection_GetLastError(session, &text);
+  if (text != nullptr) change.text = text;
+  if (change.text.empty()) change.text = natsStatus_GetText(status);
+  if (status == NATS_SLOW_CONSUMER) {
+    change.kind = ConnectionChange::Kind::kSlowConsumer;
+    change.text = natsStatus_GetText(status);
+  } else if (status == NATS_NOT_PERMITTED) {
+    change.kind = ConnectionChange::Kind::kDenied;
+    change.subject = QuotedPart(change.text);
+  }
+  self->Handle(IdOf(closure), std::move(change));
+}
+
+}  // namespace lanekeeper::nats

@@ -1,0 +1,46 @@
+// What tests against a real nats-server share. Tests never assert on time: they wait for an event,
+// with a deadline that only a broken build reaches.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "worker-runtime/nats/connection.h"
+#include "worker-runtime/nats/testing/nats_server.h"
+
+namespace lanekeeper::nats {
+
+inline constexpr std::chrono::seconds kTestDeadline{60};
+
+inline bool Eventually(const std::function<bool()>& holds) {
+  const auto deadline = std::chrono::steady_clock::now() + kTestDeadline;
+  while (!holds()) {
+    if (std::chrono::steady_clock::now() >= deadline) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return true;
+}
+
+// A running server, or a failed test that says why.
+inline NatsServer RunServer(NatsServerOptions options = {}) {
+  auto server = NatsServer::Run(std::move(options));
+  if (!server) throw std::runtime_error(server.error().message);
+  return *std::move(server);
+}
+
+inline std::unique_ptr<Connection> Connect(const std::string& url, ConnectOptions options = {}) {
+  options.url = url;
+  auto connection = Connection::Open(std::move(options));
+  if (!connection) throw std::runtime_error(connection.error().message);
+  EXPECT_TRUE((*connection)->WaitConnected(kTestDeadline)) << (*connection)->LastError();
+  return *std::move(connection);
+}
+
+}  // namespace lanekeeper::nats

@@ -1,0 +1,99 @@
+#include "worker-runtime/nats/worker_report_json.h"
+
+#include <array>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+namespace lanekeeper::nats {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kTextMax = 4096;
+constexpr std::size_t kWorkerNameMax = 253;  // A pod's name.
+constexpr int kSlotsMax = 100'000;
+constexpr std::int64_t kCountMax = std::int64_t{1} << 53;  // What every JSON reader can hold.
+
+constexpr std::array<std::pair<WorkerState, std::string_view>, 4> kStates{{
+    {WorkerState::kRunning, "running"},
+    {WorkerState::kDraining, "draining"},
+    {WorkerState::kDrained, "drained"},
+    {WorkerState::kStopped, "stopped"},
+}};
+
+tl::unexpected<Error> Bad(std::string_view field) {
+  return Fail(ErrorKind::kInvalid, "worker report: " + std::string(field));
+}
+
+// Nothing when the field is missing, no whole number or outside min..max.
+std::optional<std::int64_t> Integer(const json& object, const char* field, std::int64_t min,
+                                    std::int64_t max) {
+  const auto found = object.find(field);
+  if (found == object.end() || !found->is_number_integer()) return std::nullopt;
+  if (found->is_number_unsigned() &&
+      found->get<std::uint64_t>() > static_cast<std::uint64_t>(max)) {
+    return std::nullopt;
+  }
+  const auto value = found->get<std::int64_t>();
+  if (value < min || value > max) return std::nullopt;
+  return value;
+}
+
+}  // namespace
+
+std::string WriteWorkerReport(const WorkerReport& report) {
+  std::string_view state = "running";
+  for (const auto& [value, name] : kStates) {
+    if (value == report.state) state = name;
+  }
+  const json object = {{"v", 1},
+                       {"worker", report.worker},
+                       {"state", state},
+                       {"slots", report.slots},
+                       {"running", report.running},
+                       {"done", report.done},
+                       {"failed", report.failed},
+                       {"dead", report.dead}};
+  return object.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+Result<WorkerReport> ReadWorkerReport(std::string_view text) {
+  if (text.size() > kTextMax) return Bad("more than 4 KiB");
+  const json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!object.is_object()) return Bad("not a JSON object");
+  WorkerReport report;
+
+  const auto worker = object.find("worker");
+  if (worker == object.end() || !worker->is_string()) return Bad("worker");
+  report.worker = worker->get_ref<const std::string&>();
+  if (report.worker.empty() || report.worker.size() > kWorkerNameMax) return Bad("worker");
+
+  const auto state = object.find("state");
+  if (state == object.end() || !state->is_string()) return Bad("state");
+  bool known = false;
+  for (const auto& [value, name] : kStates) {
+    if (state->get_ref<const std::string&>() != name) continue;
+    report.state = value;
+    known = true;
+  }
+  if (!known) return Bad("state");
+
+  const auto slots = Integer(object, "slots", 1, kSlotsMax);
+  if (!slots) return Bad("slots");
+  report.slots = static_cast<int>(*slots);
+  const auto running = Integer(object, "running", 0, *slots);
+  if (!running) return Bad("running");
+  report.running = static_cast<int>(*running);
+
+  for (const auto& [field, target] :
+       {std::pair{"done", &report.done}, {"failed", &report.failed}, {"dead", &report.dead}}) {
+    if (!object.contains(field)) continue;  // Younger than the first workers.
+    const auto count = Integer(object, field, 0, kCountMax);
+    if (!count) return Bad(field);
+    *target = *count;
+  }
+  return report;
+}
+
+}  // namespace lanekeeper::nats

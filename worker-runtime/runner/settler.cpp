@@ -1,0 +1,131 @@
+#include "worker-runtime/runner/settler.h"
+
+#include <algorithm>
+#include <string>
+#include <thread>
+
+#include "worker-runtime/base/backoff.h"
+#include "worker-runtime/base/log.h"
+
+namespace lanekeeper::runner {
+namespace {
+
+constexpr std::chrono::milliseconds kConnectionPoll{50};
+
+MonotonicTime Now() { return SystemClock().Now(); }
+
+}  // namespace
+
+Settled Settler::Settle(RunningJob& running, const JobMessage& message,
+                        const Settlement& settlement) {
+  if (const auto* letter = std::get_if<DeadLetter>(&settlement)) {
+    return SettleDead(running, message, *letter);
+  }
+  if (const auto* retry = std::get_if<RetryAfter>(&settlement)) {
+    const auto delay = WithJitter(retry->delay);
+    const Told told = Tell(running, /*needs_lease=*/true,
+                           [&] { return source_.GiveBack(running.lease(), delay); });
+    return told == Told::kYes ? Settled::kGivenBack : Settled::kUntold;
+  }
+  // Whoever has the lease now, the work is done.
+  const Told told =
+      Tell(running, /*needs_lease=*/false, [&] { return source_.Acknowledge(running.lease()); });
+  if (told == Told::kYes) return Settled::kAcknowledged;
+  Remember(message, settlement);
+  return Settled::kUntold;
+}
+
+Settled Settler::SettleDead(RunningJob& running, const JobMessage& message,
+                            const DeadLetter& letter) {
+  Result<void> stored = Fail(ErrorKind::kRetryable, "not tried");
+  for (int tries = 0; tries < options_.tries_max;) {
+    if (Stopping() || running.LeaseLost(Now())) break;
+    if (!source_.Connected()) {
+      std::this_thread::sleep_for(kConnectionPoll);
+      continue;
+    }
+    stored = source_.PutDead(message, letter);
+    if (stored || stored.error().kind != ErrorKind::kRetryable) break;
+    if (++tries < options_.tries_max) Pause(tries);
+  }
+  if (stored) {
+    const Told told = Tell(running, /*needs_lease=*/true,
+                           [&] { return source_.Remove(running.lease(), letter.reason); });
+    // Stored, but still in its lane: removed when it comes again, and stored no second time.
+    if (told != Told::kYes) Remember(message, letter);
+    return Settled::kDead;
+  }
+  log::Error("runner", "dead_letter_not_stored",
+             {{"job", running.id()},
+              {"reason", letter.reason},
+              {"error", stored.error().message},
+              {"next", "the job stays in its lane and is tried again"}});
+  Remember(message, letter);
+  const auto delay = WithJitter(options_.dead_letter_retry);
+  const Told told =
+      Tell(running, /*needs_lease=*/true, [&] { return source_.GiveBack(running.lease(), delay); });
+  return told == Told::kYes ? Settled::kKept : Settled::kUntold;
+}
+
+Settler::Told Settler::Tell(RunningJob& running, bool needs_lease,
+                            const std::function<Result<void>()>& tell) {
+  running.StopRenewing();
+  Result<void> told = Fail(ErrorKind::kRetryable, "not connected");
+  for (int tries = 0; tries < options_.tries_max && !Stopping();) {
+    if (needs_lease && running.LeaseLost(Now())) {
+      log::Warning("runner", "lease_lost", {{"job", running.id()}});
+      return Told::kLeaseLost;
+    }
+    if (!source_.Connected()) {
+      std::this_thread::sleep_for(kConnectionPoll);
+      continue;
+    }
+    told = tell();
+    if (told) return Told::kYes;
+    if (told.error().kind != ErrorKind::kRetryable) break;
+    if (++tries == options_.tries_max) break;
+    Pause(tries);
+    // Not before the first try: that one must not be followed by a renewal it did not expect.
+    if (!running.LeaseLost(Now())) running.RenewNow(Now());
+  }
+  log::Warning("runner", "not_settled", {{"job", running.id()}, {"error", told.error().message}});
+  return Told::kNo;
+}
+
+std::optional<Settlement> Settler::Recall(const JobMessage& message) {
+  const std::lock_guard lock(mutex_);
+  const auto found = untold_.find({message.sequence, message.stored_at});
+  if (found == untold_.end()) return std::nullopt;
+  std::optional<Settlement> settlement = std::move(found->second);
+  untold_.erase(found);
+  return settlement;
+}
+
+void Settler::Remember(const JobMessage& message, const Settlement& settlement) {
+  const std::lock_guard lock(mutex_);
+  const MessageKey key{message.sequence, message.stored_at};
+  untold_.insert_or_assign(key, settlement);
+  untold_order_.push_back(key);
+  while (untold_order_.size() > static_cast<std::size_t>(options_.recalled_max)) {
+    untold_.erase(untold_order_.front());
+    untold_order_.pop_front();
+  }
+}
+
+bool Settler::Stopping() const { return Now().time_since_epoch().count() >= stop_at_; }
+
+void Settler::Pause(int tries) const {
+  const Backoff backoff{.initial = options_.try_pause, .max = options_.try_pause * 8};
+  const MonotonicTime until = Now() + backoff.After(tries);
+  while (Now() < until && !Stopping()) {
+    std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(kConnectionPoll, until - Now()));
+  }
+}
+
+std::chrono::milliseconds Settler::WithJitter(std::chrono::milliseconds delay) {
+  if (delay.count() == 0) return delay;
+  const std::lock_guard lock(mutex_);
+  return Jittered(delay, random_());
+}
+
+}  // namespace lanekeeper::runner

@@ -1,0 +1,143 @@
+// Worker processes on a real lane: how they end. ack_wait is ten minutes here: a job that a worker
+// keeps to itself would not come back before the test gives up.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <csignal>
+#include <set>
+#include <string>
+
+#include "worker-runtime/runner/testing/lane_fixture.h"
+
+namespace lanekeeper::runner {
+namespace {
+
+class WorkerDrainNatsTest : public LaneFixture {};
+
+TEST_F(WorkerDrainNatsTest, RunningJobsFinishAndTheRestGoesToTheNextWorkerAtOnce) {
+  MakeLane();
+  for (int n = 0; n < 3; ++n) Publish("running-" + std::to_string(n), "sleep", "1500");
+  const auto first = StartExampleWorker("w-1", {{kEnvSlots, "3"}});
+  ASSERT_TRUE(Eventually([this] { return JobsRunning() == 3; }));
+  for (int n = 0; n < 5; ++n) Publish("waiting-" + std::to_string(n), "sleep", "0");
+  first->Signal(SIGTERM);
+  EXPECT_EQ(first->Wait(), 0);
+  EXPECT_EQ(JobsLeft(), 5);
+  EXPECT_EQ(JobsRunning(), 0);
+  EXPECT_EQ(Runs().size(), 3U);
+
+  const auto second = StartExampleWorker("w-2");
+  ASSERT_TRUE(Eventually([this] { return JobsLeft() == 0; }));
+  std::set<std::string> ids;
+  for (const Run& run : Runs()) {
+    EXPECT_EQ(run.delivery, 1) << run.id;
+    EXPECT_EQ(run.worker, run.id.rfind("running", 0) == 0 ? "w-1" : "w-2") << run.id;
+    ids.insert(run.id);
+  }
+  EXPECT_EQ(ids.size(), 8U);
+}
+
+TEST_F(WorkerDrainNatsTest, UnderLoadNoJobIsLostOrRunTwice) {
+  MakeLane();
+  for (int n = 0; n < 600; ++n) Publish("job-" + std::to_string(n), "sleep", "5");
+  // One after the other is told to go while the lane is full, and nobody is missed.
+  for (int n = 1; n <= 4; ++n) {
+    const auto worker = StartExampleWorker("w-" + std::to_string(n), {{kEnvSlots, "8"}});
+    ASSERT_TRUE(Eventually([&] { return JobsLeft() <= 600 - 100 * n; }));
+    worker->Signal(SIGTERM);
+    EXPECT_EQ(worker->Wait(), 0);
+  }
+  const auto last = StartExampleWorker("w-5", {{kEnvSlots, "8"}});
+  ASSERT_TRUE(Eventually([this] { return JobsLeft() == 0; }));
+  std::set<std::string> ids;
+  for (const Run& run : Runs()) EXPECT_TRUE(ids.insert(run.id).second) << run.id << " ran twice";
+  EXPECT_EQ(ids.size(), 600U);
+  EXPECT_TRUE(DeadLetters().empty());
+}
+
+TEST_F(WorkerDrainNatsTest, AnIdleWorkerEndsAtOnce) {
+  MakeLane();
+  const auto reports = connection_->Subscribe(WorkerReportSubject(key_, "w-1"));
+  ASSERT_TRUE(reports);
+  const auto worker = StartExampleWorker("w-1");
+  ASSERT_TRUE((*reports)->Next(std::chrono::seconds(60)));
+  worker->Signal(SIGTERM);
+  EXPECT_EQ(worker->Wait(), 0);
+  EXPECT_EQ(JobsRunning(), 0);
+}
+
+TEST_F(WorkerDrainNatsTest, AtTheEndOfTheGraceAJobStopsAndRunsElsewhere) {
+  MakeLane();
+  Publish("long", "sleep", "3000");
+  const auto first = StartExampleWorker("w-1", {{kEnvGrace, "1s"}, {kEnvAttempts, "1"}});
+  ASSERT_TRUE(Eventually([this] { return JobsRunning() == 1; }));
+  first->Signal(SIGTERM);
+  EXPECT_EQ(first->Wait(), 0);
+  EXPECT_TRUE(Runs().empty());
+
+  const auto second = StartExampleWorker("w-2", {{kEnvAttempts, "1"}});
+  ASSERT_TRUE(Eventually([this] { return JobsLeft() == 0; }));
+  ASSERT_EQ(Runs().size(), 1U);
+  EXPECT_EQ(Runs()[0].worker, "w-2");
+  EXPECT_EQ(Runs()[0].delivery, 2);
+  EXPECT_TRUE(DeadLetters().empty());
+}
+
+TEST_F(WorkerDrainNatsTest, AProgramThatIgnoresSigtermIsKilledAndItsJobRunsElsewhere) {
+  MakeLane();
+  Publish("", {{"Nats-Msg-Id", "stubborn"}});
+  Process first({"lanekeeper-worker", "--grace", "2s", "--exec", "sh", "-c",
+                 "trap '' TERM; while :; do sleep 0.1; done"},
+                WorkerEnvironment("w-1"));
+  ASSERT_TRUE(Eventually([this] { return JobsRunning() == 1; }));
+  first.Signal(SIGTERM);
+  // Less than the five seconds a program has: the worker gives up on it.
+  EXPECT_EQ(first.Wait(), 1);
+
+  const Process second({"lanekeeper-worker", "--exec", "true"}, WorkerEnvironment("w-2"));
+  EXPECT_TRUE(Eventually([this] { return JobsLeft() == 0; }));
+}
+
+TEST_F(WorkerDrainNatsTest, ASecondSignalEndsTheProcessAtOnce) {
+  MakeLane();
+  Publish("long", "sleep", "86400000");
+  const auto worker = StartExampleWorker("w-1");
+  ASSERT_TRUE(Eventually([this] { return JobsRunning() == 1; }));
+  const auto reports = connection_->Subscribe(WorkerReportSubject(key_, "w-1"));
+  ASSERT_TRUE(reports);
+  worker->Signal(SIGTERM);
+  // The drain has begun; the second signal is not merged into the first.
+  ASSERT_TRUE(Eventually([&] {
+    const auto message = (*reports)->Next(std::chrono::seconds(1));
+    return message && message->payload.find("draining") != std::string::npos;
+  }));
+  worker->Signal(SIGTERM);
+  EXPECT_EQ(worker->Wait(), 128 + SIGTERM);
+}
+
+TEST_F(WorkerDrainNatsTest, WithoutNatsADrainEndsAllTheSame) {
+  MakeLane();
+  Publish("one", "sleep", "500");
+  const auto worker = StartExampleWorker("w-1", {{kEnvGrace, "2s"}});
+  ASSERT_TRUE(Eventually([this] { return JobsRunning() == 1; }));
+  server_->Stop();
+  worker->Signal(SIGTERM);
+  EXPECT_NE(worker->Wait(), -1);
+}
+
+TEST(WorkerSettingsTest, BadOnesAreAllNamedAndEndTheProcessWith2) {
+  Process none({"lanekeeper-worker"}, {});
+  EXPECT_EQ(none.Wait(), 2);
+  Process bad({"lanekeeper-worker", "--slots", "0", "--exec", "no-such-program"}, {});
+  EXPECT_EQ(bad.Wait(), 2);
+  Process flag({"lanekeeper-worker", "--no-such-flag", "--exec", "true"}, {});
+  EXPECT_EQ(flag.Wait(), 2);
+  Process example({"lanekeeper-example-worker"}, {});
+  EXPECT_EQ(example.Wait(), 2);
+  Process help({"lanekeeper-worker", "--help"}, {});
+  EXPECT_EQ(help.Wait(), 0);
+}
+
+}  // namespace
+}  // namespace lanekeeper::runner
