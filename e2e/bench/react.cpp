@@ -158,7 +158,8 @@ int Run(const Options& options) {
     one_step += burst.steps == 1 ? 1 : 0;
     std::printf("%5d  %7.1f  %5d\n", n, burst.full_ms, burst.steps);
     std::fflush(stdout);
-    if (std::isnan(burst.full_ms) || watch.Await(before + 1, 0, std::chrono::seconds(120)).empty()) {
+    if (std::isnan(burst.full_ms) ||
+        watch.Await(before + 1, 0, std::chrono::seconds(120)).empty()) {
       break;  // Reported below: fewer bursts than asked for, or one that never got its workers.
     }
     // Workers that are on their way out could still take jobs of the next burst.
