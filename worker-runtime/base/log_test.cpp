@@ -21,6 +21,7 @@ TEST(LogFormatTest, AValueNeverForgesASecondLineOrPair) {
   EXPECT_EQ(Format("a", "b", {{"x", "tab\there"}}), "a b x=\"tab\\x09here\"");
   EXPECT_EQ(Format("a", "b", {{"x", "\x1b[31m"}}), "a b x=\"\\x1b[31m\"");
   EXPECT_EQ(Format("a", "b", {{"x", ""}}), "a b x=\"\"");
+  EXPECT_EQ(Format("a", "b", {{"x", "two words"}}), "a b x=\"two words\"");
   EXPECT_EQ(Format("a", "b", {{"x", "k=v"}}), "a b x=\"k=v\"");
 }
 

@@ -203,6 +203,7 @@ TEST_F(PullConsumerTest, GoesOnAfterTheServerWasKilled) {
 
 TEST_F(PullConsumerTest, SaysThatTheConsumerIsMissingAndGoesOnWhenItIsBack) {
   EXPECT_TRUE(consumer_->Fetch(1, milliseconds(0)).has_value());
+  ASSERT_TRUE(Eventually([&] { return Info().waiting_pulls == 1; }));
   ASSERT_TRUE(jetstream_.DeleteConsumer(stream_, "workers").has_value());
   ASSERT_TRUE(Eventually([&] {
     const auto got = consumer_->Fetch(1, milliseconds(50));
@@ -289,7 +290,7 @@ TEST_F(PullConsumerTest, StrangersOnTheInboxAreIgnored) {
   EXPECT_TRUE(Eventually([&] {
     EXPECT_TRUE(consumer_->Fetch(1, milliseconds(10))->empty());
     return consumer_->Stats().unreadable == 3;
-  }));
+  })) << consumer_->Stats().unreadable << pull->reply << " " << pull->subject;
 }
 
 TEST(PullConsumerDenied, IsForbidden) {

@@ -165,7 +165,7 @@ void Runner::RunFetch() {
 
 void Runner::Fetch(int free_slots) {
   Result<std::vector<Received>> fetched = source_.Fetch(free_slots, options_.fetch_timeout);
-  std::string error = fetched ? std::string() : std::move(fetched).error().message;
+  std::string error = fetched ? std::string() : fetched.error().message;
   bool changed = false;
   {
     const std::lock_guard lock(mutex_);

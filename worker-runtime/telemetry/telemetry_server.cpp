@@ -38,7 +38,7 @@ class TelemetryServer::Listener {
   explicit Listener(TelemetryOptions options)
       : options_(std::move(options)),
         listener_("http://" + options_.address + ":" + std::to_string(options_.port)) {
-    listener_.support([this](http_request request) { Serve(std::move(request)); });
+    listener_.support([this](const http_request& request) { Serve(request); });
   }
   ~Listener() {
     try {

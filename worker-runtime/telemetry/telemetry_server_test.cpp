@@ -151,6 +151,8 @@ TEST(TelemetryServerTest, AnswersManyAtOnce) {
 
 // cpprestsdk leaves what it had still to do for a closed connection behind when the process ends.
 extern "C" const char* __lsan_default_suppressions() { return "leak:libcpprest"; }
+// An exception's reference count lives in libstdc++, where ThreadSanitizer does not see it.
+extern "C" const char* __tsan_default_suppressions() { return "race:_ExceptionHolder"; }
 
 int main(int argc, char** argv) {
   lanekeeper::telemetry::SizeThreadPool(2);
