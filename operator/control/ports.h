@@ -119,7 +119,8 @@ class Platform {
   virtual Result<WorkloadState> SetReplicas(const LaneKey& key, int replicas) = 0;
   // Workloads of this pool that exist, by lane: to find those whose lane is gone.
   virtual Result<std::vector<LaneKey>> List(const PoolKey& key) = 0;
-  // Running jobs get their grace. Not existing is success.
+  // Running jobs get their grace: List has the lane until its last worker has ended. Not existing
+  // is success, and asking again costs nothing.
   virtual Result<void> Remove(const LaneKey& key) = 0;
   virtual Result<void> WriteStatus(const WorkerPool& pool, const PoolStatus& status) = 0;
   // The status somebody wrote last, e.g. this operator before its restart; empty when there is

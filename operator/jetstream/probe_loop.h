@@ -115,7 +115,7 @@ class JetStreamLaneProbe::Loop {
   std::uint64_t epoch_ = 0;
   MonotonicTime disconnected_at_{};
   bool disconnect_told_ = false;
-  double credit_ = 0;  // Regular requests that may go out now.
+  double credit_ = 64;  // Regular requests that may go out now.
   MonotonicTime credit_at_{};
   MonotonicTime expired_at_{};
   bool taps_denied_ = false;

@@ -49,6 +49,7 @@ CachedDeployment ReadDeployment(const json& object) {
   }
   deployment.nats_url = NatsUrlOf(object);
   deployment.resource_version = ToNumber(TextAt(object, {"metadata", "resourceVersion"}));
+  deployment.ending = !TextAt(object, {"metadata", "deletionTimestamp"}).empty();
   deployment.state = {.replicas = static_cast<int>(IntegerAt(object, {"spec", "replicas"})),
                       .ready = static_cast<int>(IntegerAt(object, {"status", "readyReplicas"})),
                       .lane_hash = TextAt(object, {"metadata", "annotations", kAnnotationLaneHash}),
@@ -103,6 +104,12 @@ WorkloadState DeploymentCache::OnWritten(const json& object, MonotonicTime now) 
     entry = {std::move(deployment), now};
   }
   return state;
+}
+
+void DeploymentCache::OnEnding(const ObjectName& name) {
+  if (const auto entry = entries_.find(name); entry != entries_.end()) {
+    entry->second.deployment.ending = true;
+  }
 }
 
 const CachedDeployment* DeploymentCache::Find(const ObjectName& name) const {

@@ -24,6 +24,7 @@ struct CachedDeployment {
   std::string owner_uid;
   std::string nats_url;  // Its workers are told.
   std::uint64_t resource_version = 0;
+  bool ending = false;  // Deleted, but still there until its pods are gone.
   WorkloadState state;
   bool operator==(const CachedDeployment&) const = default;
 };
@@ -46,7 +47,8 @@ class DeploymentCache {
                 MonotonicTime now);
   // The answer to a write of ours.
   WorkloadState OnWritten(const nlohmann::json& object, MonotonicTime now);
-  void OnDeleted(const ObjectName& name) { entries_.erase(name); }
+  // A delete of ours was accepted; the watch tells of the end.
+  void OnEnding(const ObjectName& name);
 
   // nullptr: there is none. Until the next call.
   const CachedDeployment* Find(const ObjectName& name) const;

@@ -62,6 +62,12 @@ json OnlyThis(const std::string& uid) {
   return uid.empty() ? json::object() : json{{"metadata", {{"uid", uid}}}};
 }
 
+// Neither scaled nor applied: what was written to it would go with it.
+tl::unexpected<Error> Ending(const ObjectName& name) {
+  return Fail(ErrorKind::kRetryable, "deployment " + ToString(name) +
+                                         " was deleted and ends with the last of its workers");
+}
+
 }  // namespace
 
 KubernetesPlatform::KubernetesPlatform(Api& api, const Clock& clock, Options options)
@@ -142,6 +148,7 @@ Result<CachedDeployment> KubernetesPlatform::FindOwn(const LaneKey& key) {
 Result<WorkloadState> KubernetesPlatform::Observe(const LaneKey& key) {
   Result<CachedDeployment> deployment = FindOwn(key);
   if (!deployment) return tl::unexpected<Error>(std::move(deployment).error());
+  if (deployment->ending) return Ending(DeploymentNameOf(key));
   WorkloadState state = deployment->state;
   // Workers that were told of another NATS server need to be applied anew, like any other change.
   if (deployment->nats_url != options_.nats_url) state.lane_hash.clear();
@@ -167,6 +174,7 @@ Result<std::string> KubernetesPlatform::UidForApply(const WorkerPool& pool,
   if (Result<void> owner = CheckOwner(*there, name, pool); !owner) {
     return tl::unexpected<Error>(std::move(owner).error());
   }
+  if (there->ending) return Ending(name);
   return there->uid;
 }
 
@@ -196,6 +204,7 @@ Result<WorkloadState> KubernetesPlatform::SetReplicas(const LaneKey& key, int re
   const Result<CachedDeployment> deployment = FindOwn(key);
   if (!deployment) return tl::unexpected<Error>(deployment.error());
   const ObjectName name = DeploymentNameOf(key);
+  if (deployment->ending) return Ending(name);
   json patch = OnlyThis(deployment->uid);
   patch["spec"] = {{"replicas", replicas}};
   Result<WorkloadState> state =
@@ -219,12 +228,16 @@ Result<void> KubernetesPlatform::Remove(const LaneKey& key) {
     return tl::unexpected<Error>(deployment.error());
   }
   const ObjectName name = DeploymentNameOf(key);
-  const Result<Answer> answer = api_.Call(DeleteRequest(kDeployments, name, deployment->uid));
+  if (deployment->ending) return {};
+  // The Deployment stays until its pods are gone: while one of them finishes a job, List still has
+  // the lane, and the pool keeps its finalizer.
+  const Result<Answer> answer =
+      api_.Call(DeleteRequest(kDeployments, name, deployment->uid, Propagation::kForeground));
   if (!answer && answer.error().kind != ErrorKind::kNotFound) {
     return Wrap(answer.error(), "deleting deployment " + ToString(name));
   }
   const std::lock_guard lock(mutex_);
-  cache_.OnDeleted(name);
+  cache_.OnEnding(name);
   return {};
 }
 

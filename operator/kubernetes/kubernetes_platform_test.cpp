@@ -197,13 +197,16 @@ TEST_F(KubernetesPlatformTest, ErrorsOfTheServerComeBackWithTheirKind) {
       (Error{ErrorKind::kRetryable, "scaling deployment studio/media-short: unreadable answer"}));
 }
 
-TEST_F(KubernetesPlatformTest, RemovedDeploymentIsGoneAtOnceAndOnlyThatOne) {
+TEST_F(KubernetesPlatformTest, RemovedDeploymentIsThereUntilItsWorkersHaveEnded) {
   Start(json::array({Deployment(3, 4)}));
   api_.respond = [](const Request&) { return Answer{200, "{}"}; };
   EXPECT_TRUE(platform_.Remove(kKey));
-  EXPECT_EQ(platform_.Observe(kKey).error().kind, ErrorKind::kNotFound);
-  EXPECT_TRUE(platform_.Remove(kKey));
-  EXPECT_THAT(api_.writes(), ElementsAre(AllOf(StartsWith("DELETE "), HasSubstr("Background"),
+  EXPECT_TRUE(platform_.Remove(kKey)) << "asked for once";
+  EXPECT_THAT(*platform_.List({"studio", "media"}), ElementsAre(kKey));
+  EXPECT_EQ(platform_.Observe(kKey).error().kind, ErrorKind::kRetryable);
+  EXPECT_EQ(platform_.SetReplicas(kKey, 1).error().kind, ErrorKind::kRetryable);
+  EXPECT_EQ(platform_.Apply(Pool(), Pool().lanes[0], 1).error().kind, ErrorKind::kRetryable);
+  EXPECT_THAT(api_.writes(), ElementsAre(AllOf(StartsWith("DELETE "), HasSubstr("Foreground"),
                                                HasSubstr(R"("uid":"d-1")"))));
 }
 

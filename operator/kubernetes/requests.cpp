@@ -108,9 +108,12 @@ Request CreateRequest(const Resource& resource, std::string_view object_namespac
           .body = std::move(object)};
 }
 
-Request DeleteRequest(const Resource& resource, const ObjectName& name, std::string_view uid) {
+Request DeleteRequest(const Resource& resource, const ObjectName& name, std::string_view uid,
+                      Propagation propagation) {
   nlohmann::json options = {
-      {"apiVersion", "v1"}, {"kind", "DeleteOptions"}, {"propagationPolicy", "Background"}};
+      {"apiVersion", "v1"},
+      {"kind", "DeleteOptions"},
+      {"propagationPolicy", propagation == Propagation::kForeground ? "Foreground" : "Background"}};
   if (!uid.empty()) options["preconditions"] = {{"uid", uid}};
   return {.method = "DELETE",
           .path = ObjectPath(resource, name),

@@ -53,9 +53,12 @@ Request MergePatchStatusRequest(const Resource& resource, const ObjectName& name
 Request CreateRequest(const Resource& resource, std::string_view object_namespace,
                       std::string object);
 
-// Background: the object goes at once, what it owns after it, with the grace it has. Only the
-// object with this uid, when one is given.
-Request DeleteRequest(const Resource& resource, const ObjectName& name, std::string_view uid);
+// Background: the object goes at once, what it owns after it, with the grace it has. Foreground: it
+// stays, with a deletionTimestamp, until what it owns is gone.
+enum class Propagation { kBackground, kForeground };
+// Only the object with this uid, when one is given.
+Request DeleteRequest(const Resource& resource, const ObjectName& name, std::string_view uid,
+                      Propagation propagation = Propagation::kBackground);
 
 // All but letters, digits and "-._~" as %XX: right for a path segment and for a query value.
 std::string PercentEncode(std::string_view text);

@@ -1,0 +1,73 @@
+#include "operator/jetstream/jetstream_queues.h"
+
+#include <gtest/gtest.h>
+
+#include "worker-runtime/nats/testing/nats_test.h"
+
+namespace lanekeeper {
+namespace {
+
+using nats::Connect;
+using nats::Eventually;
+using nats::kTestDeadline;
+
+WorkerPool Pool() {
+  WorkerPool pool{.key = {"studio", "media"}};
+  Lane lane{.name = "short"};
+  lane.queue.stream = JobStreamName(pool.KeyOf(lane));
+  lane.queue.consumer = kConsumerName;
+  lane.queue.depth_max = 12;
+  pool.lanes.push_back(std::move(lane));
+  return pool;
+}
+
+class QueuesTest : public testing::Test {
+ protected:
+  nats::NatsServer server_ = nats::RunServer();
+  std::unique_ptr<nats::Connection> connection_ = Connect(server_.url());
+  nats::JetStream jetstream_{*connection_, kTestDeadline};
+  JetStreamQueues queues_{*connection_};
+};
+
+TEST_F(QueuesTest, MakesTheLanesQueueAndTheDeadLetters) {
+  const WorkerPool pool = Pool();
+  ASSERT_TRUE(queues_.Ensure(pool, pool.lanes[0]).has_value());
+  EXPECT_TRUE(jetstream_.ConsumerInfo("LK_studio_media_short", "workers").has_value());
+  const auto stream = jetstream_.StreamInfo("LK_studio_media_short");
+  ASSERT_TRUE(stream.has_value());
+  EXPECT_NE(stream->config_json.find("\"max_msgs\":12"), std::string::npos);
+  EXPECT_TRUE(jetstream_.StreamInfo("LK_studio_media_DEAD").has_value());
+  EXPECT_TRUE(queues_.Ensure(pool, pool.lanes[0]).has_value());
+}
+
+TEST_F(QueuesTest, LeavesAnExternalQueueAlone) {
+  WorkerPool pool = Pool();
+  pool.lanes[0].queue = {.external = true, .stream = "THEIRS", .consumer = "theirs"};
+  ASSERT_TRUE(queues_.Ensure(pool, pool.lanes[0]).has_value());
+  EXPECT_FALSE(jetstream_.StreamInfo("THEIRS").has_value());
+  EXPECT_TRUE(jetstream_.StreamInfo("LK_studio_media_DEAD").has_value());
+}
+
+TEST_F(QueuesTest, RemovingIsIdempotent) {
+  const WorkerPool pool = Pool();
+  ASSERT_TRUE(queues_.Ensure(pool, pool.lanes[0]).has_value());
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(queues_.RemoveLane(pool.KeyOf(pool.lanes[0])).has_value());
+    EXPECT_TRUE(queues_.RemoveDeadLetters(pool.key).has_value());
+  }
+  EXPECT_TRUE(jetstream_.StreamNames()->empty());
+}
+
+TEST_F(QueuesTest, FailsAtOnceWithoutAConnection) {
+  // With a timeout of a day, waiting would show.
+  JetStreamQueues queues(*connection_, std::chrono::hours(24));
+  server_.Stop();
+  ASSERT_TRUE(Eventually([&] { return !connection_->Connected(); }));
+  const WorkerPool pool = Pool();
+  EXPECT_EQ(queues.Ensure(pool, pool.lanes[0]).error().kind, ErrorKind::kRetryable);
+  EXPECT_EQ(queues.RemoveLane(pool.KeyOf(pool.lanes[0])).error().kind, ErrorKind::kRetryable);
+  EXPECT_EQ(queues.RemoveDeadLetters(pool.key).error().kind, ErrorKind::kRetryable);
+}
+
+}  // namespace
+}  // namespace lanekeeper
