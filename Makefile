@@ -6,7 +6,7 @@ export LANEKEEPER_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lanekeeper
 export PATH := $(LANEKEEPER_CACHE)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build run test unit e2e-up e2e-down e2e e2e-deploy bench-react bench-idle format tidy clean
+.PHONY: help deps build binaries run test unit e2e-up e2e-down e2e e2e-deploy bench-react bench-idle format tidy clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -19,7 +19,12 @@ build: deps ## release build in $(BUILD)
 	@cmake -G Ninja -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
 	@cmake --build $(BUILD) -j $(JOBS)
 
-run: build ## a real one-node Kubernetes with the example pool and a producer; prints `kubectl get wp -w`
+binaries: deps # only what runs: no tests
+	@cmake -G Ninja -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
+	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-operator lanekeeper-worker \
+	  lanekeeper-example-worker lanekeeper-example-producer
+
+run: binaries ## a real one-node Kubernetes with the example pool and a producer; prints `kubectl get wp -w`
 	@e2e/tools/install.sh cluster
 	@e2e/run.sh $(BUILD)
 
@@ -30,7 +35,7 @@ test: ## everything: unit, NATS, API server, sanitizers, format, tidy, end to en
 unit: build ## the quick tests: unit and NATS
 	@ctest --test-dir $(BUILD) -L 'unit|nats' --output-on-failure
 
-e2e-up: build ## bring up the cluster, build the images, install CRD and operator
+e2e-up: binaries ## bring up the cluster, build the images, install CRD and operator
 	@e2e/tools/install.sh cluster
 	@e2e/cluster/cluster.sh up
 	@e2e/cluster/cluster.sh nats-up
@@ -41,13 +46,13 @@ e2e-down: ## take the cluster down; nothing stays behind
 	@e2e/cluster/cluster.sh nats-down
 	@e2e/cluster/cluster.sh down
 
-e2e: e2e-up ## the scenarios against the cluster
+e2e: build e2e-up ## the scenarios against the cluster
 	@$(BUILD)/bin/lanekeeper-scenarios $(ARGS)
 
-bench-react: e2e-up ## publish -> Deployment patched, 30 bursts and more
+bench-react: build e2e-up ## publish -> Deployment patched, 30 bursts and more
 	@$(BUILD)/bin/lanekeeper-bench-react $(ARGS)
 
-bench-idle: e2e-up ## 100 lanes at rest: memory, CPU, API writes of the operator
+bench-idle: build e2e-up ## 100 lanes at rest: memory, CPU, API writes of the operator
 	@$(BUILD)/bin/lanekeeper-bench-idle $(ARGS)
 
 format: ## clang-format in place

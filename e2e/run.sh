@@ -28,4 +28,9 @@ In another terminal:
 Ctrl-C stops the producer and this view. The cluster stays; 'make e2e-down' removes it.
 
 EOF
-kubectl get workerpools -n studio --watch ${LANEKEEPER_RUN_SECONDS:+--request-timeout=${LANEKEEPER_RUN_SECONDS}s}
+# LANEKEEPER_RUN_SECONDS ends the view by itself: for scripts.
+if [ -n "${LANEKEEPER_RUN_SECONDS:-}" ]; then
+  timeout "$LANEKEEPER_RUN_SECONDS" kubectl get workerpools -n studio --watch || [ $? -eq 124 ]
+else
+  kubectl get workerpools -n studio --watch
+fi
