@@ -22,7 +22,7 @@ cat <<EOF
 
 Jobs are flowing: short ones all the time, long ones now and then, a poison job once a minute.
 In another terminal:
-  export KUBECONFIG=$KUBECONFIG PATH=$PATH
+  export KUBECONFIG=$KUBECONFIG
   kubectl get deployments,pods -n studio
   kubectl describe workerpool media -n studio     # conditions, decisions, events
 Ctrl-C stops the producer and this view. The cluster stays; 'make e2e-down' removes it.

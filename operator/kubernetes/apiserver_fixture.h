@@ -53,6 +53,7 @@ class ApiServer {
     if (directory_.empty()) return;
     Cluster("api-down");
     std::filesystem::remove_all(directory_);
+    std::filesystem::remove(directory_ + ".lock");  // Of cluster.sh.
   }
 
   // Only our own may be taken down.
