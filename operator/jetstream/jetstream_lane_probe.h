@@ -13,11 +13,11 @@
 namespace lanekeeper {
 
 struct LaneProbeOptions {
-  std::chrono::milliseconds sample_interval{500};        // Of one lane; spread over the interval.
-  std::chrono::milliseconds answer_timeout{2000};        // Of one request.
-  std::chrono::milliseconds stale_after{3000};           // Without a good answer.
+  std::chrono::milliseconds sample_interval{500};         // Of one lane; spread over the interval.
+  std::chrono::milliseconds answer_timeout{2000};         // Of one request.
+  std::chrono::milliseconds stale_after{3000};            // Without a good answer.
   std::chrono::milliseconds dead_letters_interval{5000};  // Of one pool.
-  std::chrono::milliseconds oldest_wait_interval{2000};  // Of one lane with jobs waiting.
+  std::chrono::milliseconds oldest_wait_interval{2000};   // Of one lane with jobs waiting.
   // Lanes at rest whose job subject is subscribed for one message, so that the first job wakes the
   // probe without a hint from its producer. 0 = off.
   int tap_lanes_max = 2000;
@@ -29,7 +29,7 @@ struct LaneProbeStats {
   std::uint64_t unanswered = 0;  // Requests that timed out.
   std::uint64_t wakeups = 0;     // Hints of producers.
   std::uint64_t taps_fired = 0;
-  std::uint64_t reports = 0;            // Of workers of lanes that are probed.
+  std::uint64_t reports = 0;  // Of workers of lanes that are probed.
   std::uint64_t reports_unreadable = 0;
   int lanes = 0;
   int taps_armed = 0;

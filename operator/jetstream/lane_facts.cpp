@@ -21,15 +21,24 @@ void ApplyConsumer(const nats::ConsumerState& state, MonotonicTime now, LaneSamp
 bool ApplyError(const nats::ApiError& error, LaneSample* sample) {
   switch (error.cause) {
     case nats::ApiCause::kStreamMissing:
-    case nats::ApiCause::kConsumerMissing: sample->doubt = Doubt::kConsumerMissing; break;
-    case nats::ApiCause::kJetStreamOff: sample->doubt = Doubt::kJetStreamOff; break;
-    case nats::ApiCause::kDenied: sample->doubt = Doubt::kRefused; break;
-    case nats::ApiCause::kUnreadable: sample->doubt = Doubt::kUnreadable; break;
+    case nats::ApiCause::kConsumerMissing:
+      sample->doubt = Doubt::kConsumerMissing;
+      break;
+    case nats::ApiCause::kJetStreamOff:
+      sample->doubt = Doubt::kJetStreamOff;
+      break;
+    case nats::ApiCause::kDenied:
+      sample->doubt = Doubt::kRefused;
+      break;
+    case nats::ApiCause::kUnreadable:
+      sample->doubt = Doubt::kUnreadable;
+      break;
     case nats::ApiCause::kNoAnswer:
     case nats::ApiCause::kMessageMissing:
     case nats::ApiCause::kQueueFull:
     case nats::ApiCause::kBusy:
-    case nats::ApiCause::kRefused: return false;
+    case nats::ApiCause::kRefused:
+      return false;
   }
   sample->doubt_detail = error.error.message;
   return true;

@@ -1,4 +1,5 @@
-// What the probe thread does with answers: the numbers of a lane, its oldest job, dead letters, taps.
+// What the probe thread does with answers: the numbers of a lane, its oldest job, dead letters,
+// taps.
 #include <algorithm>
 
 #include "operator/jetstream/lane_facts.h"
@@ -83,11 +84,10 @@ void JetStreamLaneProbe::Loop::AskOldest(LaneState& lane) {
   lane.oldest_for_sequence = lane.delivered_sequence;
   lane.oldest_asked_at = now;
   std::uint64_t token = 0;
-  lane.oldest_asked =
-      Ask(Question::kOldest, lane.lane.key, "DIRECT.GET." + lane.lane.stream,
-          "{\"seq\":" + std::to_string(lane.delivered_sequence + 1) + ",\"next_by_subj\":\"" +
-              JobSubject(lane.lane.key) + "\"}",
-          &token);
+  lane.oldest_asked = Ask(Question::kOldest, lane.lane.key, "DIRECT.GET." + lane.lane.stream,
+                          "{\"seq\":" + std::to_string(lane.delivered_sequence + 1) +
+                              ",\"next_by_subj\":\"" + JobSubject(lane.lane.key) + "\"}",
+                          &token);
 }
 
 void JetStreamLaneProbe::Loop::OnOldest(LaneState& lane, const nats::Message& answer) {
@@ -125,10 +125,10 @@ void JetStreamLaneProbe::Loop::Tap(LaneState& lane) {
       clock_.Now() < lane.tap_after) {
     return;
   }
-  auto tap = connection_.SubscribeOnce(
-      JobSubject(lane.lane.key), [this, key = lane.lane.key](const nats::Message& /*job*/) {
-        Post(LaneHint{key, /*from_tap=*/true});
-      });
+  auto tap = connection_.SubscribeOnce(JobSubject(lane.lane.key),
+                                       [this, key = lane.lane.key](const nats::Message& /*job*/) {
+                                         Post(LaneHint{key, /*from_tap=*/true});
+                                       });
   if (!tap) return;
   lane.tap = *std::move(tap);
   ++taps_;

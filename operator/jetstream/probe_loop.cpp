@@ -93,7 +93,8 @@ void JetStreamLaneProbe::Loop::Subscribe() {
       },
       kWakeQueue));
   keep(connection_.SubscribeCallback(
-      kWorkerReportFilter, [this](const nats::Message& message) {
+      kWorkerReportFilter,
+      [this](const nats::Message& message) {
         auto key = LaneKeyFromSubject(message.subject, kReportPrefixTokens);
         auto report = nats::ReadWorkerReport(message.payload);
         if (key && report) {
@@ -289,7 +290,9 @@ void JetStreamLaneProbe::Loop::AskDueLanes() {
   while (connected_ && !due_.empty() && due_.begin()->first <= now && credit_ >= 1 &&
          asked_.size() < kOpenRequestsMax) {
     LaneState& lane = *due_.begin()->second;
-    SetDue(lane, now + options_.sample_interval);
+    // In step with its own rhythm, unless it was far behind.
+    SetDue(lane,
+           std::max(lane.due + options_.sample_interval, now + options_.sample_interval * 9 / 10));
     credit_ -= 1;
     if (lane.asked != 0) {
       DoubtSilence(lane);
@@ -316,8 +319,8 @@ void JetStreamLaneProbe::Loop::AskDuePools() {
 bool JetStreamLaneProbe::Loop::Ask(Question question, const LaneKey& key, const std::string& api,
                                    std::string_view body, std::uint64_t* token) {
   const std::uint64_t made = ++last_token_;
-  const auto sent = connection_.PublishRequest("$JS.API." + api,
-                                               inbox_ + "." + std::to_string(made), body);
+  const auto sent =
+      connection_.PublishRequest("$JS.API." + api, inbox_ + "." + std::to_string(made), body);
   if (!sent) return false;
   asked_.emplace(made, Asked{question, key, clock_.Now()});
   *token = made;
@@ -364,8 +367,8 @@ void JetStreamLaneProbe::Loop::DoubtSilence(LaneState& lane) {
   if (!lane.denied.empty()) {
     SetDoubt(lane, Doubt::kRefused, lane.denied);
   } else {
-    SetDoubt(lane, Doubt::kStale, "no answer for more than " +
-                                      std::to_string(options_.stale_after.count()) + " ms");
+    SetDoubt(lane, Doubt::kStale,
+             "no answer for more than " + std::to_string(options_.stale_after.count()) + " ms");
   }
 }
 

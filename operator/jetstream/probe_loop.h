@@ -35,7 +35,8 @@ class JetStreamLaneProbe::Loop {
  private:
   struct LaneState {
     ProbedLane lane;
-    bool own_subject = false;  // The stream of the queue contract: tapped, and asked for its oldest.
+    bool own_subject =
+        false;  // The stream of the queue contract: tapped, and asked for its oldest.
     LaneSample sample;
     WorkerRoster roster;
     MonotonicTime due{};
@@ -82,8 +83,8 @@ class JetStreamLaneProbe::Loop {
   void ExpireWorkers();
   std::chrono::nanoseconds Pause() const;
 
-  bool Ask(Question question, const LaneKey& key, const std::string& api,
-           std::string_view body, std::uint64_t* token);
+  bool Ask(Question question, const LaneKey& key, const std::string& api, std::string_view body,
+           std::uint64_t* token);
   void AskLane(LaneState& lane);
   void AskOldest(LaneState& lane);
   void OnConsumer(LaneState& lane, const nats::Message& answer);

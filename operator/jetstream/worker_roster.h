@@ -20,8 +20,8 @@ struct RosterTotals {
   bool operator==(const RosterTotals&) const = default;
 };
 
-// The workers of one lane. Totals are kept up to date, so that a lane with thousands of workers costs
-// no more per report than a small one.
+// The workers of one lane. Totals are kept up to date, so that a lane with thousands of workers
+// costs no more per report than a small one.
 class WorkerRoster {
  public:
   // A worker that stopped is removed at once. False: the roster is full, the report is not counted.

@@ -22,8 +22,8 @@ struct ConnectOptions {
   // One server or several with commas between. User, password or token stand in the URL:
   // "nats://user:password@host:4222", "nats://token@host:4222", "tls://…".
   std::string url = "nats://127.0.0.1:4222";
-  std::string name;              // Shown in the server's list of connections.
-  std::string credentials_file;  // A .creds file; empty = none.
+  std::string name;                                 // Shown in the server's list of connections.
+  std::string credentials_file;                     // A .creds file; empty = none.
   std::chrono::milliseconds connect_timeout{2000};  // For one attempt at one server.
   std::chrono::milliseconds reconnect_wait{250};    // Between attempts; jitter is added.
   std::chrono::milliseconds ping_interval{2000};    // Two unanswered pings: the peer is dead.
@@ -45,7 +45,7 @@ struct Message {
   std::string reply;  // Empty: nobody waits for an answer.
   std::string payload;
   Headers headers;
-  int status = 0;           // Of a headers-only status message (100, 404, 408, 409, 503…); 0 = none.
+  int status = 0;  // Of a headers-only status message (100, 404, 408, 409, 503…); 0 = none.
   std::string status_text;  // "Leadership Change".
 
   // The first value of a header, compared without case; nothing when it is absent.
@@ -132,7 +132,8 @@ class Connection {
 
   // At most `capacity` messages wait to be read; more are dropped and counted. Survives reconnects.
   Result<std::unique_ptr<Subscription>> Subscribe(std::string_view subject, int capacity = 65536);
-  // `handler` runs on the subscription's own thread (or see shared_delivery), one message at a time.
+  // `handler` runs on the subscription's own thread (or see shared_delivery), one message at a
+  // time.
   Result<std::unique_ptr<Registration>> SubscribeCallback(std::string_view subject,
                                                           MessageHandler handler,
                                                           int capacity = 65536);

@@ -89,8 +89,8 @@ Result<OptionsHandle> Connection::Impl::MakeOptions(std::uintptr_t session_id) c
   if (!options_.name.empty()) also(natsOptions_SetName(raw, options_.name.c_str()));
   if (!options_.credentials_file.empty()) {
     if (!std::ifstream(options_.credentials_file).good()) {
-      return Fail(ErrorKind::kInvalid, "credentials file " + options_.credentials_file +
-                                           ": cannot be read");
+      return Fail(ErrorKind::kInvalid,
+                  "credentials file " + options_.credentials_file + ": cannot be read");
     }
     also(natsOptions_SetUserCredentialsFromFiles(raw, options_.credentials_file.c_str(), nullptr));
   }
@@ -289,10 +289,9 @@ Result<void> Connection::Impl::Publish(std::string_view subject, std::string_vie
   const SessionHandle session = Session();
   if (!session) return tl::unexpected(NotConnected());
   if (static_cast<std::int64_t>(payload.size()) > MaxPayload()) {
-    return Fail(ErrorKind::kInvalid, "publishing to " + std::string(subject) + ": " +
-                                         std::to_string(payload.size()) +
-                                         " bytes, the server takes " +
-                                         std::to_string(MaxPayload()));
+    return Fail(ErrorKind::kInvalid,
+                "publishing to " + std::string(subject) + ": " + std::to_string(payload.size()) +
+                    " bytes, the server takes " + std::to_string(MaxPayload()));
   }
   natsStatus status = NATS_OK;
   if (headers.empty() && reply.empty()) {
@@ -390,7 +389,9 @@ void Connection::Impl::Handle(std::uintptr_t session_id, ConnectionChange change
   }
   changed_.notify_all();
   switch (change.kind) {
-    case Kind::kDisconnected: requests_.FailAll({ErrorKind::kRetryable, "connection lost"}); break;
+    case Kind::kDisconnected:
+      requests_.FailAll({ErrorKind::kRetryable, "connection lost"});
+      break;
     case Kind::kDenied:
       requests_.Refuse(change.subject, {ErrorKind::kForbidden, change.text});
       break;
@@ -401,7 +402,8 @@ void Connection::Impl::Handle(std::uintptr_t session_id, ConnectionChange change
       break;
     case Kind::kConnected:
     case Kind::kSlowConsumer:
-    case Kind::kError: break;
+    case Kind::kError:
+      break;
   }
   Tell(change);
 }
@@ -425,8 +427,8 @@ void Connection::Impl::OnClosed(natsConnection* session, void* closure) {
   if (!self) return;
   const char* text = nullptr;
   natsConnection_GetLastError(session, &text);
-  self->Handle(IdOf(closure), {.kind = ConnectionChange::Kind::kClosed,
-                               .text = text == nullptr ? "" : text});
+  self->Handle(IdOf(closure),
+               {.kind = ConnectionChange::Kind::kClosed, .text = text == nullptr ? "" : text});
 }
 
 void Connection::Impl::OnError(natsConnection* session, natsSubscription* /*subscription*/,

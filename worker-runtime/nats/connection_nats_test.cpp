@@ -169,9 +169,8 @@ TEST(Connection, RefusedCredentialsAreTriedAgainForEver) {
 }
 
 TEST(Connection, ADeniedRequestIsForbiddenWithoutWaiting) {
-  NatsServer server = RunServer(
-      {.config = "authorization: {users: [{user: a, password: b, "
-                 "permissions: {publish: {deny: [\"secret.>\"]}}}]}"});
+  NatsServer server = RunServer({.config = "authorization: {users: [{user: a, password: b, "
+                                           "permissions: {publish: {deny: [\"secret.>\"]}}}]}"});
   auto connection = Connect(server.url("a:b"));
   Changes changes(*connection);
   const auto answer = connection->Request("secret.x", "", {}, std::chrono::hours(24));

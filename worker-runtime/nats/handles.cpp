@@ -62,10 +62,9 @@ Result<MessageHandle> ToNatsMessage(std::string_view subject, std::string_view r
   MessageHandle message;
   const std::string subject_text(subject);
   const std::string reply_text(reply);
-  const natsStatus created =
-      natsMsg_Create(OutParam(message), subject_text.c_str(),
-                     reply_text.empty() ? nullptr : reply_text.c_str(), payload.data(),
-                     static_cast<int>(payload.size()));
+  const natsStatus created = natsMsg_Create(OutParam(message), subject_text.c_str(),
+                                            reply_text.empty() ? nullptr : reply_text.c_str(),
+                                            payload.data(), static_cast<int>(payload.size()));
   if (created != NATS_OK) return tl::unexpected(ToError(created, "making a message"));
   for (const auto& [name, value] : headers) {
     if (name.empty() || name.find(':') != std::string::npos || !IsWritable(name) ||

@@ -1,5 +1,5 @@
-// Owners for libnats objects, and the way between natsMsg and Message. Private to this room: the one
-// header that includes <nats/nats.h>.
+// Owners for libnats objects, and the way between natsMsg and Message. Private to this room: the
+// one header that includes <nats/nats.h>.
 #pragma once
 
 #include <nats/nats.h>
@@ -37,7 +37,7 @@ class OutParam {
   ~OutParam() { handle_.reset(raw_); }
   OutParam(const OutParam&) = delete;
   OutParam& operator=(const OutParam&) = delete;
-  operator typename Handle::pointer*() { return &raw_; }  // NOLINT(google-explicit-constructor)
+  operator typename Handle::pointer *() { return &raw_; }  // NOLINT(google-explicit-constructor)
 
  private:
   Handle& handle_;

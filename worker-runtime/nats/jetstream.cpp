@@ -25,12 +25,10 @@ tl::unexpected<ApiError> FailWith(ApiError error, std::string_view what) {
 
 // Stream and consumer names become subject tokens: one that is no name would ask something else.
 std::optional<ApiError> CheckName(std::string_view name) {
-  const bool good = !name.empty() && name.size() <= 255 &&
-                    std::ranges::none_of(name, [](char c) {
-                      const auto byte = static_cast<unsigned char>(c);
-                      return byte <= ' ' || byte == 0x7f || c == '.' || c == '*' || c == '>' ||
-                             c == '/' || c == '\\';
-                    });
+  const bool good = !name.empty() && name.size() <= 255 && std::ranges::none_of(name, [](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return byte <= ' ' || byte == 0x7f || c == '.' || c == '*' || c == '>' || c == '/' || c == '\\';
+  });
   if (good) return std::nullopt;
   return ApiError{.error = {ErrorKind::kInvalid, "\"" + std::string(name) + "\": not a name"},
                   .cause = ApiCause::kRefused};
@@ -103,8 +101,7 @@ ApiResult<ConsumerState> JetStream::ConsumerInfo(std::string_view stream,
                                                  std::string_view consumer) const {
   if (auto bad = CheckName(stream)) return tl::unexpected(*std::move(bad));
   if (auto bad = CheckName(consumer)) return tl::unexpected(*std::move(bad));
-  const std::string what =
-      "reading consumer " + std::string(stream) + "/" + std::string(consumer);
+  const std::string what = "reading consumer " + std::string(stream) + "/" + std::string(consumer);
   auto answer = Call("CONSUMER.INFO." + std::string(stream) + "." + std::string(consumer), "");
   if (!answer) return FailWith(std::move(answer).error(), what);
   auto state = ParseConsumerState(*answer, /*with_config=*/true);
@@ -140,8 +137,7 @@ ApiResult<void> JetStream::PutConsumer(std::string_view stream, std::string_view
                                        std::string_view action) const {
   if (auto bad = CheckName(stream)) return tl::unexpected(*std::move(bad));
   if (auto bad = CheckName(consumer)) return tl::unexpected(*std::move(bad));
-  const std::string what =
-      "writing consumer " + std::string(stream) + "/" + std::string(consumer);
+  const std::string what = "writing consumer " + std::string(stream) + "/" + std::string(consumer);
   json config = ParseJson(config_json);
   if (!config.is_object()) {
     return FailWith({.error = {ErrorKind::kInvalid, "configuration is not a JSON object"}}, what);
@@ -198,8 +194,8 @@ ApiResult<void> JetStream::DeleteMessage(std::string_view stream, std::uint64_t 
   const json request = {{"seq", sequence}, {"no_erase", true}};
   auto answer = Call("STREAM.MSG.DELETE." + std::string(stream), request.dump());
   if (!answer) {
-    return FailWith(std::move(answer).error(), "removing message " + std::to_string(sequence) +
-                                                   " of " + std::string(stream));
+    return FailWith(std::move(answer).error(),
+                    "removing message " + std::to_string(sequence) + " of " + std::string(stream));
   }
   return {};
 }

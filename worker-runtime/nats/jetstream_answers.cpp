@@ -23,11 +23,21 @@ ApiError FromCodes(int code, int err_code, std::string description) {
   made.err_code = err_code;
   ErrorKind kind = ErrorKind::kRetryable;
   switch (err_code) {
-    case 10059: kind = ErrorKind::kNotFound, made.cause = ApiCause::kStreamMissing; break;
-    case 10014: kind = ErrorKind::kNotFound, made.cause = ApiCause::kConsumerMissing; break;
-    case 10037: kind = ErrorKind::kNotFound, made.cause = ApiCause::kMessageMissing; break;
-    case 10077: made.cause = ApiCause::kQueueFull; break;
-    case 10167: made.cause = ApiCause::kBusy; break;
+    case 10059:
+      kind = ErrorKind::kNotFound, made.cause = ApiCause::kStreamMissing;
+      break;
+    case 10014:
+      kind = ErrorKind::kNotFound, made.cause = ApiCause::kConsumerMissing;
+      break;
+    case 10037:
+      kind = ErrorKind::kNotFound, made.cause = ApiCause::kMessageMissing;
+      break;
+    case 10077:
+      made.cause = ApiCause::kQueueFull;
+      break;
+    case 10167:
+      made.cause = ApiCause::kBusy;
+      break;
     case 10039:  // Not enabled for account.
     case 10076:  // Not enabled.
       made.cause = ApiCause::kJetStreamOff;
@@ -298,9 +308,9 @@ ApiResult<StoredMessage> ParseStoredMessage(const Message& answer) {
     stored.stored_at = *time;
     stored.payload = answer.payload;
     for (const auto& header : answer.headers) {
-      static constexpr std::string_view kAdded[] = {"Nats-Sequence", "Nats-Subject", "Nats-Stream",
-                                                    "Nats-Time-Stamp", "Nats-Num-Pending",
-                                                    "Nats-Last-Sequence"};
+      static constexpr std::string_view kAdded[] = {"Nats-Sequence",    "Nats-Subject",
+                                                    "Nats-Stream",      "Nats-Time-Stamp",
+                                                    "Nats-Num-Pending", "Nats-Last-Sequence"};
       if (std::ranges::find(kAdded, header.first) == std::end(kAdded)) {
         stored.headers.push_back(header);
       }

@@ -49,8 +49,8 @@ TEST(JetStreamAnswers, UnlimitedAckPendingIsZero) {
 }
 
 TEST(JetStreamAnswers, RefusesConsumerInfosThatAreIncompleteOrNonsense) {
-  for (const char* field : {"num_pending", "num_ack_pending", "num_waiting", "num_redelivered",
-                            "config"}) {
+  for (const char* field :
+       {"num_pending", "num_ack_pending", "num_waiting", "num_redelivered", "config"}) {
     for (const json& value : {json(), json("x"), json(-1), json(1.5), json(1e300)}) {
       json info = json::parse(kConsumerInfo);
       info[field] = value;
@@ -126,9 +126,9 @@ TEST(JetStreamAnswers, ADirectlyReadMessageMayCarryAnyHeader) {
 }
 
 TEST(JetStreamAnswers, ReadsAMessageOfTheApi) {
-  const auto stored = ParseStoredMessage(Body(
-      R"({"message":{"subject":"a","seq":2,"hdrs":"TkFUUy8xLjANCkE6IGINCkM6ZA0KDQo=",)"
-      R"("data":"aGVsbG8=","time":"2026-11-24T22:28:40Z"}})"));
+  const auto stored = ParseStoredMessage(
+      Body(R"({"message":{"subject":"a","seq":2,"hdrs":"TkFUUy8xLjANCkE6IGINCkM6ZA0KDQo=",)"
+           R"("data":"aGVsbG8=","time":"2026-11-24T22:28:40Z"}})"));
   ASSERT_TRUE(stored.has_value());
   EXPECT_EQ(stored->payload, "hello");
   EXPECT_EQ(stored->headers, (Headers{{"A", "b"}, {"C", "d"}}));
@@ -145,9 +145,9 @@ TEST(ParseServerTime, ReadsWhatTheServerWrites) {
 }
 
 TEST(ParseServerTime, RefusesEverythingElse) {
-  for (const char* text : {"", "yesterday", "2026-11-24", "2026-11-24T22:28:40",
-                           "2026-11-24T22:28:40.Z", "2026-11-24T22:28:40Zx",
-                           "2026-11-24T22:28:40+2"}) {
+  for (const char* text :
+       {"", "yesterday", "2026-11-24", "2026-11-24T22:28:40", "2026-11-24T22:28:40.Z",
+        "2026-11-24T22:28:40Zx", "2026-11-24T22:28:40+2"}) {
     EXPECT_FALSE(ParseServerTime(text).has_value()) << text;
   }
 }

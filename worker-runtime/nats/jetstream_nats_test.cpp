@@ -57,17 +57,16 @@ TEST_F(JetStreamTest, ErrorsSayWhatIsMissing) {
   EXPECT_EQ(jetstream_.ConsumerInfo("NONE", "c").error().cause, ApiCause::kStreamMissing);
   ASSERT_TRUE(jetstream_.CreateStream("S", R"({"name":"S","subjects":["s"]})").has_value());
   EXPECT_EQ(jetstream_.ConsumerInfo("S", "c").error().cause, ApiCause::kConsumerMissing);
-  EXPECT_EQ(jetstream_.PublishAck("nobody.takes.this", "").error().cause,
-            ApiCause::kStreamMissing);
+  EXPECT_EQ(jetstream_.PublishAck("nobody.takes.this", "").error().cause, ApiCause::kStreamMissing);
   for (const char* name : {"", "a.b", "a b", "*", ">", "a\tb"}) {
     EXPECT_EQ(jetstream_.StreamInfo(name).error().error.kind, ErrorKind::kInvalid) << name;
   }
 }
 
 TEST_F(JetStreamTest, AFullQueueIsToldApart) {
-  ASSERT_TRUE(jetstream_
-                  .CreateStream("S", R"({"name":"S","subjects":["s"],"max_msgs":1,"discard":"new"})")
-                  .has_value());
+  ASSERT_TRUE(
+      jetstream_.CreateStream("S", R"({"name":"S","subjects":["s"],"max_msgs":1,"discard":"new"})")
+          .has_value());
   ASSERT_TRUE(jetstream_.PublishAck("s", "").has_value());
   const auto full = jetstream_.PublishAck("s", "");
   ASSERT_FALSE(full.has_value());
@@ -200,9 +199,9 @@ TEST_F(QueueSetupTest, KeepsFieldsItDoesNotKnow) {
   consumer["max_batch"] = 50;
   ASSERT_TRUE(jetstream_.PutConsumer(stream_, "workers", consumer.dump(), "update").has_value());
 
-  ASSERT_TRUE(EnsureJobQueue(jetstream_, key_,
-                             {.depth_max = 20, .ack_wait = std::chrono::seconds(60)})
-                  .has_value());
+  ASSERT_TRUE(
+      EnsureJobQueue(jetstream_, key_, {.depth_max = 20, .ack_wait = std::chrono::seconds(60)})
+          .has_value());
   const json after = StreamConfig(stream_);
   EXPECT_EQ(after["max_msgs"], 20);
   EXPECT_EQ(after["description"], "a person wrote this");
@@ -237,9 +236,9 @@ TEST_F(QueueSetupTest, RefusesWhatJetStreamCannotChangeAndSaysTheRemedy) {
 
 TEST_F(QueueSetupTest, RefusesASomebodyElsesStream) {
   ApiRequests requests(*connection_);
-  ASSERT_TRUE(jetstream_
-                  .CreateStream(stream_, json{{"name", stream_}, {"subjects", {"theirs"}}}.dump())
-                  .has_value());
+  ASSERT_TRUE(
+      jetstream_.CreateStream(stream_, json{{"name", stream_}, {"subjects", {"theirs"}}}.dump())
+          .has_value());
   requests.Take();
   const auto refused = EnsureJobQueue(jetstream_, key_, {});
   ASSERT_FALSE(refused.has_value());

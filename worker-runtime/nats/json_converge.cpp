@@ -10,18 +10,25 @@ using nlohmann::json;
 // What a server may leave out when it holds for a field.
 bool IsAbsence(const json& value) {
   switch (value.type()) {
-    case json::value_t::null: return true;
-    case json::value_t::boolean: return !value.get<bool>();
-    case json::value_t::string: return value.get_ref<const std::string&>().empty();
+    case json::value_t::null:
+      return true;
+    case json::value_t::boolean:
+      return !value.get<bool>();
+    case json::value_t::string:
+      return value.get_ref<const std::string&>().empty();
     case json::value_t::array:
-    case json::value_t::object: return value.empty();
+    case json::value_t::object:
+      return value.empty();
     case json::value_t::number_integer: {
       const auto number = value.get<std::int64_t>();
       return number == 0 || number == -1;  // -1 stands for "no limit".
     }
-    case json::value_t::number_unsigned: return value.get<std::uint64_t>() == 0;
-    case json::value_t::number_float: return value.get<double>() == 0;
-    default: return false;
+    case json::value_t::number_unsigned:
+      return value.get<std::uint64_t>() == 0;
+    case json::value_t::number_float:
+      return value.get<double>() == 0;
+    default:
+      return false;
   }
 }
 

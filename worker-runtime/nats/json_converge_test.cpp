@@ -26,8 +26,7 @@ INSTANTIATE_TEST_SUITE_P(
     Rows, MergeDesiredTest,
     testing::Values(
         Case{"EqualIsNoWrite", R"({"a":1,"b":"x"})", R"({"a":1})", ""},
-        Case{"DifferentNumberIsReplaced", R"({"a":1,"b":"x"})", R"({"a":2})",
-             R"({"a":2,"b":"x"})"},
+        Case{"DifferentNumberIsReplaced", R"({"a":1,"b":"x"})", R"({"a":2})", R"({"a":2,"b":"x"})"},
         Case{"UnknownFieldsStay", R"({"a":1,"allow_msg_ttl":true,"x":{"y":[1]}})", R"({"a":2})",
              R"({"a":2,"allow_msg_ttl":true,"x":{"y":[1]}})"},
         Case{"ObjectsAreMerged", R"({"metadata":{"_nats.ver":"2.15.2","k":"1"}})",

@@ -29,8 +29,7 @@ constexpr milliseconds kDiagnoseTimeout{1000};
 constexpr milliseconds kRetryWaitInitial{100};
 
 milliseconds LeftUntil(MonotonicTime deadline) {
-  return std::max(milliseconds(0),
-                  std::chrono::ceil<milliseconds>(deadline - steady_clock::now()));
+  return std::max(milliseconds(0), std::chrono::ceil<milliseconds>(deadline - steady_clock::now()));
 }
 
 class PullLoop final : public PullConsumer {
@@ -86,11 +85,11 @@ class PullLoop final : public PullConsumer {
   std::vector<Delivery> received_;  // Not yet handed out.
   MonotonicTime heard_at_{};        // Last sign of life on the inbox, or when the pull was sent.
   MonotonicTime received_at_{};
-  MonotonicTime ask_after_{};       // Paces what would fail again at once.
+  MonotonicTime ask_after_{};  // Paces what would fail again at once.
   int failures_ = 0;
-  std::optional<Error> failure_;    // Why nothing can be fetched, until it can.
+  std::optional<Error> failure_;  // Why nothing can be fetched, until it can.
   bool failure_told_ = false;
-  bool disconnected_ = false;       // `failure_` only says so; it ends with the reconnect.
+  bool disconnected_ = false;  // `failure_` only says so; it ends with the reconnect.
   std::unique_ptr<Registration> changes_;
 
   mutable std::mutex stats_mutex_;
@@ -174,8 +173,7 @@ void PullLoop::Ask(int messages) {
   const nlohmann::json request = {{"batch", messages},
                                   {"expires", nanoseconds(options_.expires)},
                                   {"idle_heartbeat", nanoseconds(options_.idle_heartbeat)}};
-  const auto sent =
-      connection_.PublishRequest(next_subject_, inbox_->subject(), request.dump());
+  const auto sent = connection_.PublishRequest(next_subject_, inbox_->subject(), request.dump());
   if (!sent) {
     GoneWith(sent.error());
     return;
@@ -320,8 +318,8 @@ std::vector<Delivery> PullLoop::Withdraw(milliseconds timeout) {
 
 }  // namespace
 
-Result<std::unique_ptr<PullConsumer>> PullConsumer::Open(Connection& connection,
-                                                         std::string stream, std::string consumer,
+Result<std::unique_ptr<PullConsumer>> PullConsumer::Open(Connection& connection, std::string stream,
+                                                         std::string consumer,
                                                          PullOptions options) {
   const auto is_name = [](const std::string& name) {
     return !name.empty() && name.find_first_of(". *>\t\r\n") == std::string::npos;
@@ -334,8 +332,8 @@ Result<std::unique_ptr<PullConsumer>> PullConsumer::Open(Connection& connection,
       options.expires < 2 * options.idle_heartbeat) {
     return Fail(ErrorKind::kInvalid, "pull options: expires must be at least 2 * idle_heartbeat");
   }
-  return std::unique_ptr<PullConsumer>(std::make_unique<PullLoop>(
-      connection, std::move(stream), std::move(consumer), options));
+  return std::unique_ptr<PullConsumer>(
+      std::make_unique<PullLoop>(connection, std::move(stream), std::move(consumer), options));
 }
 
 }  // namespace lanekeeper::nats

@@ -27,13 +27,15 @@ struct Delivery {
   std::string consumer;
   std::uint64_t stream_sequence = 0;
   std::uint64_t consumer_sequence = 0;
-  std::uint64_t delivered = 1;  // Counts from 1.
-  std::uint64_t pending = 0;    // Messages never delivered when this one was.
+  // Counts from 1. At least the number of workers that saw it: the server also counts a delivery
+  // that a withdrawn pull overtook and nobody got.
+  std::uint64_t delivered = 1;
+  std::uint64_t pending = 0;  // Messages never delivered when this one was.
   WallTime stored_at{};
 };
 
-// Pure. Reads the ack subject, v1 (`$JS.ACK.<stream>.<consumer>.…`, 9 tokens) or v2 (with domain and
-// account, 11 or more). kInvalid for anything else.
+// Pure. Reads the ack subject, v1 (`$JS.ACK.<stream>.<consumer>.…`, 9 tokens) or v2 (with domain
+// and account, 11 or more). kInvalid for anything else.
 Result<Delivery> ParseDelivery(Message message);
 
 struct PullOptions {
@@ -56,8 +58,7 @@ class PullConsumer {
  public:
   // Sends nothing yet. `connection` outlives this; it need not be connected.
   static Result<std::unique_ptr<PullConsumer>> Open(Connection& connection, std::string stream,
-                                                    std::string consumer,
-                                                    PullOptions options = {});
+                                                    std::string consumer, PullOptions options = {});
   virtual ~PullConsumer() = default;
 
   // Asks for up to `batch_max` messages in all (the caller's free slots, >= 1), counting what is

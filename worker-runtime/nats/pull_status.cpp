@@ -26,7 +26,8 @@ PullStatus ReadPullStatus(const Message& message) {
   using Effect = PullStatus::Effect;
   PullStatus read;
   switch (message.status) {
-    case 100: return read;
+    case 100:
+      return read;
     case 404:  // No Messages: for requests that do not wait.
     case 408:  // Request Timeout, Interest Expired, Requests Pending.
       read.effect = Effect::kPartOver;
@@ -38,7 +39,8 @@ PullStatus ReadPullStatus(const Message& message) {
       read.effect = Effect::kGone;
       read.error = {ErrorKind::kRetryable, "no responders"};
       return read;
-    case 409: break;
+    case 409:
+      break;
     default:
       read.effect = Effect::kImpossible;
       read.error = {ErrorKind::kInvalid,

@@ -11,13 +11,13 @@ namespace lanekeeper::nats {
 
 struct PullStatus {
   enum class Effect {
-    kAlive,         // A heartbeat.
-    kPartOver,      // One request ended; `unfilled` of its messages never came.
-    kAllOver,       // Every open request is gone: ask again at once.
-    kGone,          // Nobody answers or the consumer was removed: ask again later.
-    kBatchTooLarge,    // Ask again for at most `batch_max`.
-    kExpiresTooLong,   // Ask again for a shorter time.
-    kImpossible,    // The consumer cannot be pulled from like this.
+    kAlive,           // A heartbeat.
+    kPartOver,        // One request ended; `unfilled` of its messages never came.
+    kAllOver,         // Every open request is gone: ask again at once.
+    kGone,            // Nobody answers or the consumer was removed: ask again later.
+    kBatchTooLarge,   // Ask again for at most `batch_max`.
+    kExpiresTooLong,  // Ask again for a shorter time.
+    kImpossible,      // The consumer cannot be pulled from like this.
   };
   Effect effect = Effect::kAlive;
   std::optional<int> unfilled;  // kPartOver: nothing when the server did not say.

@@ -21,9 +21,7 @@ constexpr std::int64_t kDeadDuplicateWindowMinutes = 10;
 
 std::int64_t Nanoseconds(std::chrono::nanoseconds duration) { return duration.count(); }
 
-std::string_view NameOf(Storage storage) {
-  return storage == Storage::kMemory ? "memory" : "file";
-}
+std::string_view NameOf(Storage storage) { return storage == Storage::kMemory ? "memory" : "file"; }
 
 std::string TextAt(const json& object, const char* field) {
   const auto found = object.find(field);
@@ -169,8 +167,7 @@ Result<void> EnsureJobQueue(const JetStream& jetstream, const LaneKey& key,
                             const JobQueueSpec& spec) {
   if (spec.depth_max < 1) return Fail(ErrorKind::kInvalid, "depth_max must be at least 1");
   const std::string stream = spec.stream.empty() ? JobStreamName(key) : spec.stream;
-  const std::string consumer =
-      spec.consumer.empty() ? std::string(kConsumerName) : spec.consumer;
+  const std::string consumer = spec.consumer.empty() ? std::string(kConsumerName) : spec.consumer;
   if (auto ready = EnsureStream(jetstream, JobStreamConfig(key, stream, spec)); !ready) {
     return ready;
   }

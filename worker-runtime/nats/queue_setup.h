@@ -18,8 +18,8 @@ namespace lanekeeper::nats {
 enum class Storage { kFile, kMemory };
 
 struct JobQueueSpec {
-  std::string stream;    // Empty: JobStreamName(key).
-  std::string consumer;  // Empty: kConsumerName.
+  std::string stream;              // Empty: JobStreamName(key).
+  std::string consumer;            // Empty: kConsumerName.
   std::int64_t depth_max = 10000;  // >= 1. A publish beyond it is refused (ApiCause::kQueueFull).
   Storage storage = Storage::kFile;
   int replicas = 1;  // 1, 3 or 5.

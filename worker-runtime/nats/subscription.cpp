@@ -54,8 +54,8 @@ SubscriptionHandle ReadSubscription::Current() const {
 std::optional<Message> ReadSubscription::Next(milliseconds timeout) {
   const auto deadline = steady_clock::now() + timeout;
   while (true) {
-    const auto left = std::max(milliseconds(0), std::chrono::ceil<milliseconds>(
-                                                    deadline - steady_clock::now()));
+    const auto left =
+        std::max(milliseconds(0), std::chrono::ceil<milliseconds>(deadline - steady_clock::now()));
     const SubscriptionHandle current = Current();
     MessageHandle message;
     natsStatus status = NATS_INVALID_SUBSCRIPTION;
@@ -110,9 +110,7 @@ std::shared_ptr<CallbackSubscription> CallbackSubscription::Make(std::string sub
   return made;
 }
 
-CallbackSubscription::~CallbackSubscription() {
-  Ids().Remove(id_);
-}
+CallbackSubscription::~CallbackSubscription() { Ids().Remove(id_); }
 
 Result<void> CallbackSubscription::Attach(natsConnection* session) {
   SubscriptionHandle made;

@@ -36,11 +36,11 @@ TEST(WorkerReportJson, IgnoresUnknownFieldsAndMissingCounts) {
 
 TEST(WorkerReportJson, NamesTheFieldThatIsNonsense) {
   const std::vector<std::pair<const char*, json>> bad = {
-      {"worker", ""},       {"worker", 3},       {"worker", std::string(300, 'a')},
-      {"state", "asleep"},  {"state", nullptr},  {"slots", 0},
-      {"slots", 100'001},   {"slots", "8"},      {"slots", 1e300},
-      {"running", -1},      {"running", 9},      {"running", 1.5},
-      {"done", -1},         {"failed", "x"},     {"dead", 18'446'744'073'709'551'615ULL},
+      {"worker", ""},      {"worker", 3},      {"worker", std::string(300, 'a')},
+      {"state", "asleep"}, {"state", nullptr}, {"slots", 0},
+      {"slots", 100'001},  {"slots", "8"},     {"slots", 1e300},
+      {"running", -1},     {"running", 9},     {"running", 1.5},
+      {"done", -1},        {"failed", "x"},    {"dead", 18'446'744'073'709'551'615ULL},
   };
   for (const auto& [field, value] : bad) {
     json report = Good();
@@ -53,9 +53,9 @@ TEST(WorkerReportJson, NamesTheFieldThatIsNonsense) {
 }
 
 TEST(WorkerReportJson, RefusesWhatIsNoReport) {
-  for (const std::string& text : {std::string(), std::string("{"), std::string("[]"),
-                                  std::string("\xff\xfe"), "{\"worker\":\"" +
-                                  std::string(5000, 'a') + "\"}"}) {
+  for (const std::string& text :
+       {std::string(), std::string("{"), std::string("[]"), std::string("\xff\xfe"),
+        "{\"worker\":\"" + std::string(5000, 'a') + "\"}"}) {
     EXPECT_FALSE(ReadWorkerReport(text).has_value());
   }
 }

@@ -80,9 +80,11 @@ Result<std::string> NatsServer::FindBinary() {
   }
   candidates.push_back(cache + "/bin/nats-server");
   std::stringstream path(Environment("PATH"));
-  for (std::string part; std::getline(path, part, ':');) candidates.push_back(part + "/nats-server");
+  for (std::string part; std::getline(path, part, ':');)
+    candidates.push_back(part + "/nats-server");
   const std::string found = FirstExecutable(candidates);
-  if (found.empty()) return Fail(ErrorKind::kNotFound, "no nats-server: set LANEKEEPER_NATS_SERVER");
+  if (found.empty())
+    return Fail(ErrorKind::kNotFound, "no nats-server: set LANEKEEPER_NATS_SERVER");
   if (!NewEnough(found)) {
     return Fail(ErrorKind::kNotFound, found + ": not a nats-server of at least 2.12");
   }
@@ -123,8 +125,8 @@ NatsServer::~NatsServer() {
 }
 
 std::string NatsServer::url(const std::string& credentials) const {
-  return "nats://" + (credentials.empty() ? "" : credentials + "@") + "127.0.0.1:" +
-         std::to_string(port_);
+  return "nats://" + (credentials.empty() ? "" : credentials + "@") +
+         "127.0.0.1:" + std::to_string(port_);
 }
 
 Result<void> NatsServer::Spawn() {
@@ -151,8 +153,8 @@ Result<void> NatsServer::Spawn() {
   sigemptyset(&none);
   posix_spawnattr_setsigmask(&attributes, &none);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
-  const int error = posix_spawn(&pid_, binary_.c_str(), &actions, &attributes, arguments.data(),
-                                environ);
+  const int error =
+      posix_spawn(&pid_, binary_.c_str(), &actions, &attributes, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (error != 0) {
@@ -165,9 +167,8 @@ Result<void> NatsServer::Spawn() {
 Result<void> NatsServer::Start() {
   if (pid_ > 0) return {};
   if (auto spawned = Spawn(); !spawned) return spawned;
-  const fs::path ports = fs::path(directory_) /
-                         (fs::path(binary_).filename().string() + "_" + std::to_string(pid_) +
-                          ".ports");
+  const fs::path ports = fs::path(directory_) / (fs::path(binary_).filename().string() + "_" +
+                                                 std::to_string(pid_) + ".ports");
   const auto deadline = steady_clock::now() + kStartDeadline;
   while (steady_clock::now() < deadline) {
     if (const int port = PortFromPortsFile(ReadText(ports)); port > 0) {
@@ -181,9 +182,9 @@ Result<void> NatsServer::Start() {
     std::this_thread::sleep_for(kLook);
   }
   Kill();
-  return Fail(ErrorKind::kRetryable, "nats-server did not start: " +
-                                         ReadText(fs::path(directory_) / "stderr") +
-                                         ReadText(fs::path(directory_) / "log"));
+  return Fail(ErrorKind::kRetryable,
+              "nats-server did not start: " + ReadText(fs::path(directory_) / "stderr") +
+                  ReadText(fs::path(directory_) / "log"));
 }
 
 void NatsServer::End(int signal) {

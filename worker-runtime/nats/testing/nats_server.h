@@ -16,8 +16,8 @@ struct NatsServerOptions {
   std::string config;
 };
 
-// Start, Stop, Kill, Pause and Resume from one thread. The destructor ends the child and removes the
-// directory; nothing but this child is ever signalled.
+// Start, Stop, Kill, Pause and Resume from one thread. The destructor ends the child and removes
+// the directory; nothing but this child is ever signalled.
 class NatsServer {
  public:
   // The binary: $LANEKEEPER_NATS_SERVER, else the tool cache
