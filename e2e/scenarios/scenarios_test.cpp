@@ -383,5 +383,28 @@ TEST_F(ScenarioTest, ExternalQueueWithoutConsumerHoldsAndSaysSoUntilItIsThere) {
   }));
 }
 
+// Last: its container restarts with the kubelet's back-off.
+TEST_F(ScenarioTest, SigtermEndsTheOperatorInGoodOrder) {
+  const pid_t pid = OperatorPid();
+  if (pid == 0) {
+    std::printf("    the operator of another machine's cluster has no process here\n");
+    return;
+  }
+  ASSERT_EQ(kill(pid, SIGTERM), 0);
+  EXPECT_TRUE(Await("the process has ended", [&] { return kill(pid, 0) != 0; }));
+  EXPECT_TRUE(Await("it ended with status 0", [this] {
+    const auto pods = cluster.List("pods", "lanekeeper-system");
+    for (const Json& pod : pods) {
+      for (const char* state : {"lastState", "state"}) {
+        const Json::json_pointer path("/status/containerStatuses/0/" + std::string(state) +
+                                      "/terminated/exitCode");
+        // 137 is that of KilledOperatorTakesNoWrongStep.
+        if (pod.contains(path) && pod.at(path) == 0) return true;
+      }
+    }
+    return false;
+  }));
+}
+
 }  // namespace
 }  // namespace lanekeeper::e2e
