@@ -132,6 +132,19 @@ TEST_F(ProbeTest, AKilledServerIsADoubtUntilItIsBack) {
   EXPECT_TRUE(Sees([](const LaneSample& s) { return s.doubt == Doubt::kNone && s.waiting == 3; }));
 }
 
+TEST_F(ProbeTest, AQuestionLostWithTheConnectionIsAskedAnew) {
+  MakeQueue();
+  // Nothing gives up on an answer here: only the reconnect can bring the next question.
+  Begin({.sample_interval = milliseconds(20), .answer_timeout = kNever});
+  ASSERT_TRUE(SeesDoubt(Doubt::kNone));
+  server_.Pause();
+  ASSERT_TRUE(SeesDoubt(Doubt::kStale));  // So a question is open.
+  server_.Kill();
+  ASSERT_TRUE(SeesDoubt(Doubt::kDisconnected));
+  ASSERT_TRUE(server_.Start().has_value());
+  EXPECT_TRUE(SeesDoubt(Doubt::kNone));
+}
+
 TEST_F(ProbeTest, AServerThatIsNotThereAtTheStartIsADoubt) {
   MakeQueue();
   server_.Stop();
