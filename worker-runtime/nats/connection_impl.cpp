@@ -16,6 +16,8 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kWriteDeadline{2000};  // A silent peer must not hold Publish for ever.
 constexpr Backoff kReopenBackoff{.initial = milliseconds(500), .max = milliseconds(5000)};
+constexpr std::chrono::seconds kFreeEvery{1};
+constexpr milliseconds kFreeFlush{2000};
 constexpr std::int64_t kMaxPayloadUnknown = 1 << 20;
 
 // Defined with Connection::Impl as void, because Impl is private to Connection.
@@ -160,7 +162,12 @@ void Connection::Impl::KeepSession(std::stop_token stop) {
   int failures = 0;
   std::unique_lock lock(mutex_);
   while (!stop.stop_requested()) {
-    if (!changed_.wait(lock, stop, [&] { return session_lost_; })) return;
+    if (!changed_.wait_for(lock, stop, kFreeEvery, [&] { return session_lost_; })) {
+      lock.unlock();
+      FreeSubscriptions();
+      lock.lock();
+      continue;
+    }
     if (std::exchange(was_connected_, false)) failures = 0;
     ++failures;
     const milliseconds pause = Jittered(kReopenBackoff.After(failures), RandomBits());
@@ -169,6 +176,16 @@ void Connection::Impl::KeepSession(std::stop_token stop) {
     lock.unlock();
     static_cast<void>(OpenSession());  // A failure is recorded there and leaves the session lost.
     lock.lock();
+  }
+}
+
+void Connection::Impl::FreeSubscriptions() {
+  const std::vector<natsSubscription*> buried = grave_->Take();
+  if (buried.empty()) return;
+  if (Connected() && Flush(kFreeFlush)) {
+    SubscriptionGrave::Free(buried);
+  } else {
+    grave_->PutBack(buried);
   }
 }
 
@@ -182,7 +199,7 @@ void Connection::Impl::AttachAll(natsConnection* session) {
     }
   }
   for (const auto& subscription : subscriptions) {
-    if (auto attached = subscription->Attach(session); !attached) {
+    if (auto attached = subscription->Attach(session, grave_); !attached) {
       RecordError(attached.error().message);
     }
   }
@@ -192,7 +209,7 @@ Result<void> Connection::Impl::Adopt(const std::shared_ptr<SessionSubscription>&
   const std::lock_guard attach_lock(attach_mutex_);
   const SessionHandle session = Session();
   if (session && !natsConnection_IsClosed(session.get())) {
-    if (auto attached = made->Attach(session.get()); !attached) {
+    if (auto attached = made->Attach(session.get(), grave_); !attached) {
       // Closed in between: the keeper will attach it to the next session.
       if (!natsConnection_IsClosed(session.get())) return attached;
     }
@@ -216,19 +233,22 @@ void Connection::Impl::Close() {
     session = std::exchange(session_, nullptr);
     Ids().Remove(std::exchange(session_id_, 0));
   }
-  keeper_ = {};  // Stops and joins.
-  {
-    // The keeper may have opened one more.
-    const std::lock_guard lock(mutex_);
-    if (session_) session = std::exchange(session_, nullptr);
-    Ids().Remove(std::exchange(session_id_, 0));
-  }
   {
     const std::lock_guard lock(answers_mutex_);
     if (answers_) answers_->Shut();
   }
+  // First the session, which ends whatever the keeper waits for.
   if (session) natsConnection_Close(session.get());
-  session.reset();
+  keeper_ = {};  // Stops and joins.
+  SessionHandle late;
+  {
+    // The keeper may have opened one more.
+    const std::lock_guard lock(mutex_);
+    late = std::exchange(session_, nullptr);
+    Ids().Remove(std::exchange(session_id_, 0));
+  }
+  if (late) natsConnection_Close(late.get());
+  grave_->Close();  // The readers are gone.
   requests_.FailAll(ClosedError());
   changed_.notify_all();
   Tell({.kind = ConnectionChange::Kind::kClosed});

@@ -1,7 +1,7 @@
 // What stands behind Connection. Private to this room.
 //
 // Threads: any caller; libnats' callback thread (session changes); one keeper thread, which opens a
-// new session when libnats has closed the old one for good.
+// new session when libnats has closed the old one for good and frees subscriptions.
 #pragma once
 
 #include <condition_variable>
@@ -63,6 +63,7 @@ class Connection::Impl : public std::enable_shared_from_this<Impl> {
   Result<void> OpenSession();
   void KeepSession(std::stop_token stop);
   void AttachAll(natsConnection* session);
+  void FreeSubscriptions();
   SessionHandle Session() const;
   Result<void> EnsureAnswers();
   void Handle(std::uintptr_t session_id, ConnectionChange change);
@@ -72,6 +73,7 @@ class Connection::Impl : public std::enable_shared_from_this<Impl> {
   const ConnectOptions options_;
   std::string inbox_;  // Of every answer to Request, without the token.
   PendingRequests requests_;
+  const std::shared_ptr<SubscriptionGrave> grave_ = std::make_shared<SubscriptionGrave>();
 
   mutable std::mutex mutex_;
   mutable std::condition_variable_any changed_;

@@ -21,8 +21,8 @@ CallbackIds<CallbackSubscription>& Ids() {
   return ids;
 }
 
-SubscriptionHandle Own(natsSubscription* raw) {
-  return {raw, [](natsSubscription* subscription) { natsSubscription_Destroy(subscription); }};
+SubscriptionHandle Own(natsSubscription* raw, const std::shared_ptr<SubscriptionGrave>& grave) {
+  return {raw, [grave](natsSubscription* subscription) { grave->Bury(subscription); }};
 }
 
 }  // namespace
@@ -30,11 +30,12 @@ SubscriptionHandle Own(natsSubscription* raw) {
 ReadSubscription::ReadSubscription(std::string subject, int capacity)
     : subject_(std::move(subject)), capacity_(std::max(1, capacity)) {}
 
-Result<void> ReadSubscription::Attach(natsConnection* session) {
+Result<void> ReadSubscription::Attach(natsConnection* session,
+                                      const std::shared_ptr<SubscriptionGrave>& grave) {
   natsSubscription* raw = nullptr;
   const natsStatus status = natsConnection_SubscribeSync(&raw, session, subject_.c_str());
   if (status != NATS_OK) return tl::unexpected(ToError(status, "subscribing to " + subject_));
-  const SubscriptionHandle made = Own(raw);
+  const SubscriptionHandle made = Own(raw, grave);
   natsSubscription_SetPendingLimits(made.get(), capacity_, kUnlimited);
   SubscriptionHandle before;  // Destroyed after the lock.
   {
@@ -112,7 +113,8 @@ std::shared_ptr<CallbackSubscription> CallbackSubscription::Make(std::string sub
 
 CallbackSubscription::~CallbackSubscription() { Ids().Remove(id_); }
 
-Result<void> CallbackSubscription::Attach(natsConnection* session) {
+Result<void> CallbackSubscription::Attach(natsConnection* session,
+                                          const std::shared_ptr<SubscriptionGrave>& grave) {
   SubscriptionHandle made;
   SubscriptionHandle before;
   const std::lock_guard lock(mutex_);
@@ -122,7 +124,7 @@ Result<void> CallbackSubscription::Attach(natsConnection* session) {
       natsConnection_Subscribe(&raw, session, subject_.c_str(), &CallbackSubscription::OnMessage,
                                CallbackIds<CallbackSubscription>::ToClosure(id_));
   if (status != NATS_OK) return tl::unexpected(ToError(status, "subscribing to " + subject_));
-  made = Own(raw);
+  made = Own(raw, grave);
   natsSubscription_SetPendingLimits(made.get(), capacity_, kCallbackBytesMax);
   if (once_) natsSubscription_AutoUnsubscribe(made.get(), 1);
   before = std::exchange(current_, made);

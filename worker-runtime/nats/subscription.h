@@ -11,6 +11,7 @@
 
 #include "worker-runtime/nats/gate.h"
 #include "worker-runtime/nats/handles.h"
+#include "worker-runtime/nats/subscription_grave.h"
 
 namespace lanekeeper::nats {
 
@@ -18,7 +19,9 @@ class SessionSubscription {
  public:
   virtual ~SessionSubscription() = default;
   // Subscribes on `session`, in place of whatever it was subscribed on before.
-  virtual Result<void> Attach(natsConnection* session) = 0;
+  // What it no longer needs goes to `grave`.
+  virtual Result<void> Attach(natsConnection* session,
+                              const std::shared_ptr<SubscriptionGrave>& grave) = 0;
 };
 
 // Any thread may attach while one thread reads.
@@ -26,7 +29,8 @@ class ReadSubscription final : public SessionSubscription {
  public:
   ReadSubscription(std::string subject, int capacity);
 
-  Result<void> Attach(natsConnection* session) override;
+  Result<void> Attach(natsConnection* session,
+                      const std::shared_ptr<SubscriptionGrave>& grave) override;
   std::optional<Message> Next(std::chrono::milliseconds timeout);
   // UNSUB goes out; the caller flushes the connection afterwards.
   Result<void> StopDelivery();
@@ -50,7 +54,8 @@ class CallbackSubscription final : public SessionSubscription {
                                                     int capacity, bool once);
   ~CallbackSubscription() override;
 
-  Result<void> Attach(natsConnection* session) override;
+  Result<void> Attach(natsConnection* session,
+                      const std::shared_ptr<SubscriptionGrave>& grave) override;
   // No handler runs afterwards; unsubscribes.
   void Shut();
 
