@@ -25,11 +25,6 @@ struct Options {
   int seconds = 120;
 };
 
-pid_t OperatorPid() {
-  const Ended found = RunProgram({"pgrep", "-x", "-f", "/usr/local/bin/lanekeeper-operator"});
-  return found.status == 0 ? static_cast<pid_t>(std::atoi(found.out.c_str())) : 0;
-}
-
 // User and system time of the process so far.
 double CpuSeconds(pid_t pid) {
   const std::string stat = ReadProjectFile("/proc/" + std::to_string(pid) + "/stat");

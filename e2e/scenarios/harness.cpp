@@ -295,6 +295,11 @@ std::string PoolManifest(const std::string& in_namespace, const std::string& poo
          lanes;
 }
 
+pid_t OperatorPid() {
+  const Ended found = RunProgram({"pgrep", "-x", "-f", "/usr/local/bin/lanekeeper-operator"});
+  return found.status == 0 ? static_cast<pid_t>(std::atoi(found.out.c_str())) : 0;
+}
+
 std::string ReadProjectFile(const std::string& path) { return ReadFile(path); }
 
 }  // namespace lanekeeper::e2e

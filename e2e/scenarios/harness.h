@@ -122,6 +122,9 @@ class Jobs {
 std::string PoolManifest(const std::string& in_namespace, const std::string& pool,
                          const std::string& lanes, const std::string& spec_extra = "");
 
+// The process of the operator, as this machine sees it; 0 when it cannot be seen from here.
+pid_t OperatorPid();
+
 // The text of a file of the project, by its path from the root.
 std::string ReadProjectFile(const std::string& path);
 

@@ -75,12 +75,6 @@ class ScenarioTest : public testing::Test {
     ASSERT_TRUE(Await("pool is Ready", [this] { return IsReady(); }));
   }
 
-  // The process of the operator, as this machine sees it; 0 when it cannot be seen from here.
-  static pid_t OperatorPid() {
-    const Ended found = RunProgram({"pgrep", "-x", "-f", "/usr/local/bin/lanekeeper-operator"});
-    return found.status == 0 ? static_cast<pid_t>(std::atoi(found.out.c_str())) : 0;
-  }
-
   Cluster cluster;
   Jobs jobs{cluster};
   std::string pool_namespace;
