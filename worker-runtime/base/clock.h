@@ -1,18 +1,14 @@
 // The time, as a thing that can be handed in: production reads the system's clocks, tests move
-// their own. Pure rooms take time points as arguments and never see this.
+// their own. Pure rooms take time points (time.h) as arguments and never see this.
 #pragma once
 
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <string>
+
+#include "worker-runtime/base/time.h"
 
 namespace lanekeeper {
-
-// For intervals, deadlines and history. Never goes back.
-using MonotonicTime = std::chrono::steady_clock::time_point;
-// For what people and other machines read: status, events, records.
-using WallTime = std::chrono::system_clock::time_point;
 
 class Clock {
  public:
@@ -45,9 +41,5 @@ class FakeClock final : public Clock {
  private:
   std::atomic<std::int64_t> nanoseconds_{1'000'000'000};
 };
-
-// "2026-11-24T22:28:40Z", and with microseconds "2026-11-24T22:28:40.123456Z".
-std::string FormatRfc3339(WallTime time);
-std::string FormatRfc3339Micros(WallTime time);
 
 }  // namespace lanekeeper
