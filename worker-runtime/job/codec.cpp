@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "worker-runtime/base/duration.h"
 #include "worker-runtime/job/names.h"
 #include "worker-runtime/job/rfc3339.h"
 
 namespace lanekeeper {
 namespace {
+
+constexpr std::size_t kMovedFromBytesMax = 128;  // A lane's name, a dot and a sequence.
 
 bool IsControl(char c) {
   const auto byte = static_cast<unsigned char>(c);
@@ -49,8 +52,43 @@ std::string OneLine(std::string_view text) {
   return line;
 }
 
+// A JSON array of strings, printable ASCII only, at most kDeadMessageBytesMax bytes: a header
+// value. The last lines are the ones that matter, so the first ones go when there is no room.
+std::string OutputAsJson(const std::vector<std::string>& lines) {
+  std::string text;
+  for (auto line = lines.rbegin(); line != lines.rend(); ++line) {
+    std::string quoted = "\"";
+    for (const char c : *line) {
+      if (c == '"' || c == '\\') quoted += '\\';
+      quoted += IsControl(c) || static_cast<unsigned char>(c) > 0x7e ? '?' : c;
+    }
+    quoted += '"';
+    if (text.size() + quoted.size() + 3 > kDeadMessageBytesMax) break;
+    text.insert(0, text.empty() ? quoted : quoted + ",");
+  }
+  return "[" + text + "]";
+}
+
 std::string PlainId(const JobMessage& message) {
   return message.stream + "." + std::to_string(message.sequence);
+}
+
+// Which message, and no other: streams share nothing, and one that is made anew counts from 1
+// again, but at another time.
+std::string PlaceOf(const JobMessage& message) {
+  const std::chrono::nanoseconds stored = message.stored_at.time_since_epoch();
+  return PlainId(message) + "." + std::to_string(stored.count());
+}
+
+// At least one; empty ones but the first are left out.
+std::vector<std::string> LinesOf(std::string_view text) {
+  std::vector<std::string> lines;
+  while (true) {
+    const std::size_t end = text.find('\n');
+    if (lines.empty() || !text.substr(0, end).empty()) lines.emplace_back(text.substr(0, end));
+    if (end == std::string_view::npos) return lines;
+    text.remove_prefix(end + 1);
+  }
 }
 
 // What the server counts: "NATS/1.0\r\n", each "name: value\r\n", "\r\n", and the payload.
@@ -60,10 +98,14 @@ std::size_t HeaderBytes(const Headers& headers) {
   return bytes;
 }
 
+// Which header the id came from, for an error.
+std::string IdHeader(const JobMessage& message) {
+  const auto own = FindHeader(message.headers, kHeaderJobId);
+  return std::string(own && !own->empty() ? kHeaderJobId : kHeaderMessageId);
+}
+
 Headers DeadHeaders(const JobMessage& message, const DeadLetter& letter, const DeadOrigin& origin) {
   const std::string sequence = std::to_string(message.sequence);
-  // An id that cannot be decoded still travels, but does not become part of another one.
-  const std::string id = DecodeHead(message) ? JobIdOf(message) : PlainId(message);
   Headers headers;
   for (const auto& header : message.headers) {
     if (StartsWithIgnoringCase(header.first, "nats-")) continue;
@@ -73,10 +115,20 @@ Headers DeadHeaders(const JobMessage& message, const DeadLetter& letter, const D
   const auto add = [&headers](std::string_view name, std::string value) {
     headers.emplace_back(std::string(name), std::move(value));
   };
-  add(kHeaderJobId, id + ".dead." + sequence);
+  add(kHeaderMessageId, PlaceOf(message) + ".dead");
   add(kHeaderDeadReason, letter.reason);
-  add(kHeaderDeadMessage, OneLine(letter.message));
-  add(kHeaderDeadAttempts, std::to_string(message.delivery));
+  // The first line says what it is; people group by it.
+  std::vector<std::string> lines = LinesOf(letter.message);
+  add(kHeaderDeadMessage, OneLine(lines.front()));
+  if (!letter.error_class.empty()) add(kHeaderDeadErrorClass, OneLine(letter.error_class));
+  lines.erase(lines.begin());
+  const auto& output = letter.output.empty() ? lines : letter.output;
+  if (!output.empty()) add(kHeaderDeadOutput, OutputAsJson(output));
+  add(kHeaderDeadAttempts, std::to_string(letter.attempts));
+  add(kHeaderDeadCrashes, std::to_string(letter.crashes));
+  if (letter.first_started_at != WallTime{}) {
+    add(kHeaderDeadFirstTime, FormatRfc3339(letter.first_started_at));
+  }
   add(kHeaderDeadTime, origin.time);
   add(kHeaderDeadWorker, origin.worker);
   add(kHeaderDeadStream, message.stream);
@@ -91,12 +143,12 @@ Result<JobHead> DecodeHead(const JobMessage& message) {
   JobHead head;
   head.id = JobIdOf(message);
   if (head.id.size() > kJobIdBytesMax) {
-    return Fail(ErrorKind::kInvalid, std::string(kHeaderJobId) + " has " +
-                                         std::to_string(head.id.size()) + " bytes, at most " +
-                                         std::to_string(kJobIdBytesMax) + " are allowed");
+    return Fail(ErrorKind::kInvalid, IdHeader(message) + " has " + std::to_string(head.id.size()) +
+                                         " bytes, at most " + std::to_string(kJobIdBytesMax) +
+                                         " are allowed");
   }
   if (std::any_of(head.id.begin(), head.id.end(), IsControl)) {
-    return Fail(ErrorKind::kInvalid, std::string(kHeaderJobId) + " has a control character in it");
+    return Fail(ErrorKind::kInvalid, IdHeader(message) + " has a control character in it");
   }
   if (const auto type = FindHeader(message.headers, kHeaderType)) {
     if (type->size() > kJobTypeBytesMax ||
@@ -116,18 +168,51 @@ Result<JobHead> DecodeHead(const JobMessage& message) {
                                            "\" is not a time like 2026-11-24T22:28:40Z");
     }
   }
+  if (const auto text = FindHeader(message.headers, kHeaderTimeout)) {
+    const auto timeout = ParseDuration(*text);
+    if (!timeout || timeout->count() == 0) {
+      return Fail(ErrorKind::kInvalid, std::string(kHeaderTimeout) + " \"" +
+                                           OneLine(text->substr(0, 64)) +
+                                           "\" is not a duration like 90s");
+    }
+    head.timeout = *timeout;
+  }
+  // Ours alone: from anybody else it is no use, and no harm.
+  if (const auto origin = FindHeader(message.headers, kHeaderMovedFrom)) {
+    head.moved_from = OneLine(origin->substr(0, kMovedFromBytesMax));
+  }
   const auto traceparent = FindHeader(message.headers, kHeaderTraceparent);
   if (traceparent && IsTraceparent(*traceparent)) head.traceparent = *traceparent;
   return head;
 }
 
 std::string JobIdOf(const JobMessage& message) {
-  const auto id = FindHeader(message.headers, kHeaderJobId);
-  return id && !id->empty() ? std::string(*id) : PlainId(message);
+  for (const std::string_view name : {kHeaderJobId, kHeaderMessageId}) {
+    if (const auto id = FindHeader(message.headers, name); id && !id->empty()) {
+      return std::string(*id);
+    }
+  }
+  return PlainId(message);
 }
 
-std::vector<DeadMessage> EncodeDeadLetter(const JobMessage& message, const DeadLetter& letter,
-                                          const DeadOrigin& origin, std::size_t bytes_max) {
+OutMessage EncodeMove(const JobMessage& message, std::string_view lane) {
+  OutMessage moved;
+  for (const auto& header : message.headers) {
+    if (StartsWithIgnoringCase(header.first, "nats-")) continue;
+    if (StartsWithIgnoringCase(header.first, "lk-job-id")) continue;
+    if (StartsWithIgnoringCase(header.first, "lk-moved-from")) continue;
+    moved.headers.push_back(header);
+  }
+  moved.headers.emplace_back(kHeaderMessageId, PlaceOf(message) + ".moved");
+  moved.headers.emplace_back(kHeaderJobId, JobIdOf(message));
+  moved.headers.emplace_back(kHeaderMovedFrom,
+                             std::string(lane) + "." + std::to_string(message.sequence));
+  moved.payload = message.payload;
+  return moved;
+}
+
+std::vector<OutMessage> EncodeDeadLetter(const JobMessage& message, const DeadLetter& letter,
+                                         const DeadOrigin& origin, std::size_t bytes_max) {
   const Headers whole = DeadHeaders(message, letter, origin);
   if (HeaderBytes(whole) + message.payload.size() <= bytes_max) return {{whole, message.payload}};
 
@@ -140,7 +225,7 @@ std::vector<DeadMessage> EncodeDeadLetter(const JobMessage& message, const DeadL
   Headers rest;
   for (const auto& header : whole) {
     if (StartsWithIgnoringCase(header.first, "lk-dead-")) rest.push_back(header);
-    if (header.first == kHeaderJobId) rest.emplace_back(header.first, header.second + ".2");
+    if (header.first == kHeaderMessageId) rest.emplace_back(header.first, header.second + ".2");
   }
   if (HeaderBytes(rest) + kPartHeaderBytes + message.payload.size() - first_bytes > bytes_max) {
     return {};

@@ -18,17 +18,18 @@ inline constexpr std::size_t kDeadMessageBytesMax = 2048;
 
 // Reads the headers of the queue contract. A message without any is a valid job. kInvalid, naming
 // the header, for
-// - Nats-Msg-Id: more than kJobIdBytesMax bytes, or control characters,
+// - Nats-Msg-Id, Lk-Job-Id: more than kJobIdBytesMax bytes, or control characters,
 // - Lk-Type: more than kJobTypeBytesMax bytes, or other than letters, digits and "._-/:",
-// - Lk-Deadline: not an RFC 3339 time.
+// - Lk-Deadline: not an RFC 3339 time,
+// - Lk-Timeout: not a duration, or 0.
 // A malformed traceparent is ignored, as W3C Trace Context asks.
 Result<JobHead> DecodeHead(const JobMessage& message);
 
 // The id of a message whether or not its head can be decoded: for logs and dead letters.
 std::string JobIdOf(const JobMessage& message);
 
-// One message to publish on the dead subject.
-struct DeadMessage {
+// One message to publish.
+struct OutMessage {
   Headers headers;
   std::string payload;
 };
@@ -38,14 +39,22 @@ struct DeadOrigin {
   std::string time;  // RFC 3339.
 };
 
+// The job as it is published in another lane when it overran `lane`: the same payload, headers and
+// id. Publishing it again stores it once: Nats-Msg-Id is "<stream>.<sequence>.<time stored>.moved".
+OutMessage EncodeMove(const JobMessage& message, std::string_view lane);
+
 // The dead letter of a job: its payload and headers, and Lk-Dead-* headers beside them.
-// - Nats-Msg-Id is "<job id>.dead.<sequence>": publishing it again stores it once. Other Nats-*
+// - Nats-Msg-Id is "<stream>.<sequence>.<time stored>.dead": publishing it again stores it once,
+// and
+//   no other dead letter of the pool has it, whatever the job's id. Other Nats-*
 //   headers are orders to the server about the first publish and do not travel.
 // - Lk-Dead-* headers of an earlier death are replaced.
+// - Lk-Dead-Message is the first line of the message; further ones are Lk-Dead-Output when the
+//   letter has no output of its own.
 // Normally one message. When payload and headers together exceed `bytes_max` (the server's
 // max_payload counts both), the payload goes on in further ones with Lk-Dead-Part "2/2": nothing is
 // lost. Empty when the headers alone leave no room.
-std::vector<DeadMessage> EncodeDeadLetter(const JobMessage& message, const DeadLetter& letter,
-                                          const DeadOrigin& origin, std::size_t bytes_max);
+std::vector<OutMessage> EncodeDeadLetter(const JobMessage& message, const DeadLetter& letter,
+                                         const DeadOrigin& origin, std::size_t bytes_max);
 
 }  // namespace lanekeeper

@@ -84,7 +84,13 @@ TEST(DecodeHeadTest, IgnoresAMalformedTraceparent) {
   }
 }
 
-const DeadLetter kLetter{"rejected", "line one\nline two"};
+const DeadLetter kLetter{.reason = "rejected",
+                         .message = "line one",
+                         .error_class = "io",
+                         .output = {"a \"b\"", "c\n\xff"},
+                         .attempts = 3,
+                         .crashes = 1,
+                         .first_started_at = WallTime(std::chrono::seconds(1767225600))};
 const DeadOrigin kOrigin{"worker-1", "2026-11-24T22:28:40Z"};
 constexpr std::size_t kLarge = 1 << 20;
 
@@ -97,10 +103,14 @@ TEST(EncodeDeadLetterTest, CarriesPayloadHeadersAndTheReason) {
   EXPECT_EQ(dead[0].headers, (Headers{{"Lk-Type", "x"},
                                       {"X-Own", "1"},
                                       {"X-Own", "2"},
-                                      {"Nats-Msg-Id", "order-1.dead.7"},
+                                      {"Nats-Msg-Id", "LK_a_b_c.7.0.dead"},
                                       {"Lk-Dead-Reason", "rejected"},
-                                      {"Lk-Dead-Message", "line one line two"},
+                                      {"Lk-Dead-Message", "line one"},
+                                      {"Lk-Dead-Error-Class", "io"},
+                                      {"Lk-Dead-Output", R"(["a \"b\"","c??"])"},
                                       {"Lk-Dead-Attempts", "3"},
+                                      {"Lk-Dead-Crashes", "1"},
+                                      {"Lk-Dead-First-Time", "2026-01-01T00:00:00Z"},
                                       {"Lk-Dead-Time", "2026-11-24T22:28:40Z"},
                                       {"Lk-Dead-Worker", "worker-1"},
                                       {"Lk-Dead-Stream", "LK_a_b_c"},
@@ -120,7 +130,7 @@ TEST(EncodeDeadLetterTest, DoesNotRepeatOrdersToTheServer) {
 
 TEST(EncodeDeadLetterTest, ASecondDeathReplacesTheFirst) {
   const auto dead =
-      EncodeDeadLetter(Message({{"Lk-Dead-Reason", "worker-deaths"}, {"Lk-Dead-Part", "1/2"}}),
+      EncodeDeadLetter(Message({{"Lk-Dead-Reason", "crashes-used-up"}, {"Lk-Dead-Part", "1/2"}}),
                        kLetter, kOrigin, kLarge);
   EXPECT_EQ(FindHeader(dead[0].headers, "Lk-Dead-Reason"), "rejected");
   EXPECT_EQ(FindHeader(dead[0].headers, "Lk-Dead-Part"), std::nullopt);
@@ -129,17 +139,17 @@ TEST(EncodeDeadLetterTest, ASecondDeathReplacesTheFirst) {
 TEST(EncodeDeadLetterTest, AnUndecodableIdTravelsButIdentifiesNothing) {
   const std::string id(300, 'x');
   const auto dead = EncodeDeadLetter(Message({{"Nats-Msg-Id", id}}), kLetter, kOrigin, kLarge);
-  EXPECT_EQ(FindHeader(dead[0].headers, "Nats-Msg-Id"), "LK_a_b_c.7.dead.7");
+  EXPECT_EQ(FindHeader(dead[0].headers, "Nats-Msg-Id"), "LK_a_b_c.7.0.dead");
   EXPECT_EQ(FindHeader(dead[0].headers, "Lk-Dead-Job-Id"), id);
 }
 
 TEST(EncodeDeadLetterTest, KeepsAHugeMessageToOneBoundedLine) {
-  const auto dead =
-      EncodeDeadLetter(Message(), {"rejected", std::string(100'000, 'w')}, kOrigin, kLarge);
+  const auto dead = EncodeDeadLetter(
+      Message(), {.reason = "rejected", .message = std::string(100'000, 'w')}, kOrigin, kLarge);
   EXPECT_EQ(FindHeader(dead[0].headers, "Lk-Dead-Message")->size(), kDeadMessageBytesMax);
 }
 
-std::size_t WireBytes(const DeadMessage& message) {
+std::size_t WireBytes(const OutMessage& message) {
   std::size_t bytes = 12 + message.payload.size();
   for (const auto& [name, value] : message.headers) bytes += name.size() + value.size() + 4;
   return bytes;
@@ -152,14 +162,14 @@ TEST(EncodeDeadLetterTest, LosesNothingOfAJobThatOurHeadersMakeTooLarge) {
     const auto dead = EncodeDeadLetter(Message({}, payload), kLetter, kOrigin, limit);
     ASSERT_GE(dead.size(), 1U);
     std::string whole;
-    for (const DeadMessage& part : dead) {
+    for (const OutMessage& part : dead) {
       EXPECT_LE(WireBytes(part), limit) << size;
       whole += part.payload;
     }
     EXPECT_EQ(whole, payload);
     if (dead.size() == 2) {
-      EXPECT_EQ(FindHeader(dead[0].headers, "Nats-Msg-Id"), "LK_a_b_c.7.dead.7");
-      EXPECT_EQ(FindHeader(dead[1].headers, "Nats-Msg-Id"), "LK_a_b_c.7.dead.7.2");
+      EXPECT_EQ(FindHeader(dead[0].headers, "Nats-Msg-Id"), "LK_a_b_c.7.0.dead");
+      EXPECT_EQ(FindHeader(dead[1].headers, "Nats-Msg-Id"), "LK_a_b_c.7.0.dead.2");
       EXPECT_EQ(FindHeader(dead[0].headers, "Lk-Dead-Part"), "1/2");
       EXPECT_EQ(FindHeader(dead[1].headers, "Lk-Dead-Part"), "2/2");
       EXPECT_EQ(FindHeader(dead[1].headers, "Lk-Dead-Job-Id"), "LK_a_b_c.7");
@@ -172,6 +182,67 @@ TEST(EncodeDeadLetterTest, LosesNothingOfAJobThatOurHeadersMakeTooLarge) {
 TEST(EncodeDeadLetterTest, IsEmptyWhenTheHeadersAloneLeaveNoRoom) {
   EXPECT_TRUE(
       EncodeDeadLetter(Message({{"X", std::string(4000, 'x')}}), kLetter, kOrigin, 4096).empty());
+}
+
+// A header is one line; of much output the end is what matters.
+TEST(EncodeDeadLetterTest, KeepsTheLastLinesOfMuchOutput) {
+  const DeadLetter letter{.reason = "rejected",
+                          .output = {std::string(2000, 'a'), std::string(1000, 'b'), "last"}};
+  const auto dead = EncodeDeadLetter(Message(), letter, kOrigin, kLarge);
+  EXPECT_EQ(FindHeader(dead[0].headers, "Lk-Dead-Output"),
+            "[\"" + std::string(1000, 'b') + "\",\"last\"]");
+}
+
+TEST(EncodeDeadLetterTest, FurtherLinesOfTheMessageAreOutputUnlessThereIsSome) {
+  DeadLetter letter{.reason = "rejected", .message = "what\n\nat a()\nat b()\n"};
+  auto dead = EncodeDeadLetter(Message(), letter, kOrigin, kLarge);
+  EXPECT_EQ(FindHeader(dead[0].headers, "Lk-Dead-Message"), "what");
+  EXPECT_EQ(FindHeader(dead[0].headers, "Lk-Dead-Output"), "[\"at a()\",\"at b()\"]");
+  letter.output = {"own"};
+  dead = EncodeDeadLetter(Message(), letter, kOrigin, kLarge);
+  EXPECT_EQ(FindHeader(dead[0].headers, "Lk-Dead-Output"), R"(["own"])");
+}
+
+// Bug: "<job id>.dead.<sequence>" was the same for one id in two lanes, whose dead letters share a
+// stream: the second was taken for a duplicate, and its job was gone.
+TEST(EncodeDeadLetterTest, TheSameIdInTwoLanesAreTwoDeadLetters) {
+  JobMessage first = Message({{"Nats-Msg-Id", "a"}});
+  JobMessage second = first;
+  second.stream = "LK_a_b_long";
+  JobMessage anew = first;
+  anew.stored_at += std::chrono::nanoseconds(1);
+  const auto id = [](const JobMessage& message) {
+    const auto dead = EncodeDeadLetter(message, kLetter, kOrigin, kLarge);
+    return std::string(*FindHeader(dead[0].headers, "Nats-Msg-Id"));
+  };
+  EXPECT_NE(id(first), id(second));
+  EXPECT_NE(id(first), id(anew));
+}
+
+TEST(EncodeMoveTest, KeepsTheJobAndSaysWhereItCameFrom) {
+  const OutMessage moved = EncodeMove(
+      Message({{"Nats-Msg-Id", "order-1"}, {"Lk-Type", "x"}, {"Nats-TTL", "1s"}}), "short");
+  EXPECT_EQ(moved.payload, "body");
+  EXPECT_EQ(moved.headers, (Headers{{"Lk-Type", "x"},
+                                    {"Nats-Msg-Id", "LK_a_b_c.7.0.moved"},
+                                    {"Lk-Job-Id", "order-1"},
+                                    {"Lk-Moved-From", "short.7"}}));
+}
+
+TEST(DecodeHeadTest, AnIdOfItsOwnGoesBeforeTheServers) {
+  const auto head = DecodeHead(Message({{"Nats-Msg-Id", "x.replay.7"}, {"Lk-Job-Id", "order-1"}}));
+  EXPECT_EQ(head->id, "order-1");
+  EXPECT_EQ(DecodeHead(Message({{"Lk-Job-Id", "a\x01"}})).error().message,
+            "Lk-Job-Id has a control character in it");
+}
+
+TEST(DecodeHeadTest, ReadsATimeoutOfTheJob) {
+  EXPECT_EQ(DecodeHead(Message({{"Lk-Timeout", "90s"}}))->timeout, std::chrono::seconds(90));
+  EXPECT_EQ(DecodeHead(Message())->timeout, std::nullopt);
+  for (const char* bad : {"", "90", "-1s", "0s", "soon"}) {
+    EXPECT_EQ(DecodeHead(Message({{"Lk-Timeout", bad}})).error().message,
+              "Lk-Timeout \"" + std::string(bad) + "\" is not a duration like 90s");
+  }
 }
 
 }  // namespace

@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
+#include "worker-runtime/job/job_record.h"
+
 namespace lanekeeper {
 namespace {
 
@@ -33,13 +37,62 @@ TEST(HandlerRegistryTest, FindsTheHandlerOfATypeBeforeTheOneForAny) {
   EXPECT_FALSE(registry.empty());
 }
 
-TEST(JobTest, IsStoppedOnlyWhenItsWorkerSaysSo) {
+// Remembers what it was told.
+class RecordingContext final : public JobContext {
+ public:
+  bool StopRequested() const override { return stop; }
+  void Progress(double fraction, std::string_view note) override {
+    progress = fraction;
+    progress_note = note;
+  }
+  Result<void> Checkpoint(std::string_view bytes) override {
+    if (!refusal.empty()) return Fail(ErrorKind::kForbidden, refusal);
+    checkpoint = bytes;
+    return {};
+  }
+
   bool stop = false;
-  const Job job(JobMessage{}, JobHead{}, 1, [&stop] { return stop; });
+  std::string refusal;
+  double progress = -1;
+  std::string progress_note;
+  std::string checkpoint;
+};
+
+TEST(JobTest, IsStoppedOnlyWhenItsWorkerSaysSo) {
+  RecordingContext context;
+  const Job job(JobMessage{}, JobHead{}, {}, &context);
   EXPECT_FALSE(job.StopRequested());
-  stop = true;
+  context.stop = true;
   EXPECT_TRUE(job.StopRequested());
   EXPECT_FALSE(Job(JobMessage{}, JobHead{}).StopRequested());
+}
+
+TEST(JobTest, CutsProgressToWhatARecordTakes) {
+  RecordingContext context;
+  Job job(JobMessage{}, JobHead{}, {}, &context);
+  job.Progress(0.4, "page 12");
+  EXPECT_EQ(context.progress, 0.4);
+  EXPECT_EQ(context.progress_note, "page 12");
+  job.Progress(7, std::string(1000, 'n'));
+  EXPECT_EQ(context.progress, 1);
+  EXPECT_EQ(context.progress_note.size(), kProgressNoteBytesMax);
+  job.Progress(std::numeric_limits<double>::quiet_NaN());
+  EXPECT_EQ(context.progress, 0);
+}
+
+TEST(JobTest, ACheckpointCountsOnlyWhenItIsStored) {
+  RecordingContext context;
+  Job job(JobMessage{}, JobHead{}, {.checkpoint = "before"}, &context);
+  EXPECT_EQ(job.checkpoint(), "before");
+  ASSERT_TRUE(job.Checkpoint("after"));
+  EXPECT_EQ(context.checkpoint, "after");
+  EXPECT_EQ(job.checkpoint(), "after");
+  context.refusal = "another worker has it";
+  EXPECT_FALSE(job.Checkpoint("late"));
+  EXPECT_EQ(job.checkpoint(), "after");
+  context.refusal = "";
+  EXPECT_EQ(job.Checkpoint(std::string(kCheckpointBytesMax + 1, 'c')).error().kind,
+            ErrorKind::kInvalid);
 }
 
 TEST(FindHeaderTest, ComparesNamesWithoutCaseAndTakesTheFirst) {

@@ -29,6 +29,11 @@ std::string Join(std::initializer_list<std::string_view> parts, char separator) 
   return text;
 }
 
+bool IsTokenCharacter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+         c == '_';
+}
+
 }  // namespace
 
 Result<void> CheckLaneKey(const LaneKey& key) {
@@ -81,6 +86,29 @@ std::string WakeSubject(const LaneKey& key) {
   return Join({"lk.v1.wake", key.pool_namespace, key.pool, key.lane}, '.');
 }
 
+std::string RecordKey(const LaneKey& key, std::string_view job_id) {
+  constexpr std::string_view hex = "0123456789ABCDEF";
+  std::string token;
+  token.reserve(job_id.size());
+  for (const char c : job_id) {
+    if (IsTokenCharacter(c)) {
+      token += c;
+    } else {
+      const auto byte = static_cast<unsigned char>(c);
+      token.append({'=', hex[byte >> 4], hex[byte & 15]});
+    }
+  }
+  return Join({key.pool_namespace, key.pool, key.lane, token}, '.');
+}
+
+std::string RecordSubject(const LaneKey& key, std::string_view job_id) {
+  return "$KV." + std::string(kRecordBucket) + "." + RecordKey(key, job_id);
+}
+
+std::string RecordSubjectFilter(const LaneKey& key) {
+  return "$KV." + Join({kRecordBucket, key.pool_namespace, key.pool, key.lane, "*"}, '.');
+}
+
 std::optional<LaneKey> LaneKeyFromSubject(std::string_view subject, int prefix_tokens) {
   assert(prefix_tokens >= 0);
   const auto take = [&subject]() -> std::optional<std::string_view> {
@@ -106,9 +134,7 @@ std::string WorkerNameToken(std::string_view name) {
   if (name.empty()) return "-";
   std::string token(name);
   for (char& c : token) {
-    const bool kept = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                      c == '-' || c == '_';
-    if (!kept) c = '-';
+    if (!IsTokenCharacter(c)) c = '-';
   }
   return token;
 }

@@ -50,8 +50,22 @@ std::optional<LaneKey> LaneKeyFromSubject(std::string_view subject, int prefix_t
 // A worker's name becomes a subject token: everything but letters, digits, '-' and '_' becomes '-'.
 std::string WorkerNameToken(std::string_view name);
 
+// Records of jobs: a KV bucket of the account, one key a job. An id's characters other than
+// letters, digits, '-' and '_' are written "=XX".
+inline constexpr std::string_view kRecordBucket = "LK_jobs";
+inline constexpr std::string_view kRecordStream = "KV_LK_jobs";
+std::string RecordKey(const LaneKey& key, std::string_view job_id);      // <ns>.<pool>.<lane>.<id>
+std::string RecordSubject(const LaneKey& key, std::string_view job_id);  // $KV.LK_jobs.<key>
+std::string RecordSubjectFilter(const LaneKey& key);  // $KV.LK_jobs.<ns>.<pool>.<lane>.*
+
 // Message headers of the queue contract.
-inline constexpr std::string_view kHeaderJobId = "Nats-Msg-Id";
+inline constexpr std::string_view kHeaderMessageId = "Nats-Msg-Id";  // The id, unless…
+inline constexpr std::string_view kHeaderJobId = "Lk-Job-Id";        // …this names another.
+inline constexpr std::string_view kHeaderTimeout = "Lk-Timeout";     // "90s": less than the lane's.
+// Of a job that overran another lane: "<lane>.<sequence>".
+inline constexpr std::string_view kHeaderMovedFrom = "Lk-Moved-From";
+// Of a dead letter that was sent again: how often by now.
+inline constexpr std::string_view kHeaderReplay = "Lk-Replay";
 inline constexpr std::string_view kHeaderType = "Lk-Type";
 inline constexpr std::string_view kHeaderLane = "Lk-Lane";
 inline constexpr std::string_view kHeaderDeadline = "Lk-Deadline";
@@ -59,12 +73,17 @@ inline constexpr std::string_view kHeaderTraceparent = "traceparent";
 // Added to a dead letter, beside the job's own headers.
 inline constexpr std::string_view kHeaderDeadReason = "Lk-Dead-Reason";    // e.g. attempts-used-up
 inline constexpr std::string_view kHeaderDeadMessage = "Lk-Dead-Message";  // one line
-inline constexpr std::string_view kHeaderDeadAttempts = "Lk-Dead-Attempts";  // deliveries so far
-inline constexpr std::string_view kHeaderDeadTime = "Lk-Dead-Time";          // RFC 3339
+inline constexpr std::string_view kHeaderDeadAttempts = "Lk-Dead-Attempts";
+inline constexpr std::string_view kHeaderDeadTime = "Lk-Dead-Time";  // RFC 3339
 inline constexpr std::string_view kHeaderDeadWorker = "Lk-Dead-Worker";
 inline constexpr std::string_view kHeaderDeadStream = "Lk-Dead-Stream";  // where it came from
 inline constexpr std::string_view kHeaderDeadSequence = "Lk-Dead-Sequence";
 inline constexpr std::string_view kHeaderDeadJobId = "Lk-Dead-Job-Id";
+inline constexpr std::string_view kHeaderDeadCrashes = "Lk-Dead-Crashes";
+inline constexpr std::string_view kHeaderDeadErrorClass = "Lk-Dead-Error-Class";
+// The last lines the handler wrote: a JSON array of strings, because a header is one line.
+inline constexpr std::string_view kHeaderDeadOutput = "Lk-Dead-Output";
+inline constexpr std::string_view kHeaderDeadFirstTime = "Lk-Dead-First-Time";  // First start.
 inline constexpr std::string_view kHeaderDeadPart = "Lk-Dead-Part";  // "1/2", "2/2": see codec.h.
 
 // Settings of a lane as the operator hands them to its workers. All LANEKEEPER_* names are
@@ -83,10 +102,15 @@ inline constexpr const char* kEnvGrace = "LANEKEEPER_GRACE";
 inline constexpr const char* kEnvAttempts = "LANEKEEPER_ATTEMPTS";
 inline constexpr const char* kEnvBackoffInitial = "LANEKEEPER_BACKOFF_INITIAL";
 inline constexpr const char* kEnvBackoffMax = "LANEKEEPER_BACKOFF_MAX";
+inline constexpr const char* kEnvCrashes = "LANEKEEPER_CRASHES";
+inline constexpr const char* kEnvTracking = "LANEKEEPER_TRACKING";  // Full, Failures, None.
+// onOverrun: the lane that takes a job whose timeout is over; unset = it has failed.
+inline constexpr const char* kEnvOverrunLane = "LANEKEEPER_OVERRUN_LANE";
 // Not set by the operator unless a pool asks for it; each has a default.
 inline constexpr const char* kEnvNatsCredentials = "LANEKEEPER_NATS_CREDENTIALS";  // A .creds file.
 inline constexpr const char* kEnvHttpPort = "LANEKEEPER_HTTP_PORT";  // Metrics, health; 0 = off.
 inline constexpr const char* kEnvConfirmAcks = "LANEKEEPER_CONFIRM_ACKS";
+inline constexpr const char* kEnvSupervise = "LANEKEEPER_SUPERVISE";
 inline constexpr const char* kEnvLogLevel = "LANEKEEPER_LOG_LEVEL";
 
 inline constexpr int kWorkerHttpPort = 8081;  // Unless kEnvHttpPort says otherwise.

@@ -20,6 +20,15 @@ TEST(NamesTest, AreThoseOfTheQueueContract) {
   EXPECT_EQ(WorkerControlSubject(kKey, "w-1"), "lk.v1.control.studio.media.short.w-1");
   EXPECT_EQ(WakeSubject(kKey), "lk.v1.wake.studio.media.short");
   EXPECT_EQ(ToString(kKey), "studio/media/short");
+  EXPECT_EQ(RecordKey(kKey, "order-1"), "studio.media.short.order-1");
+  EXPECT_EQ(RecordSubject(kKey, "order-1"), "$KV.LK_jobs.studio.media.short.order-1");
+  EXPECT_EQ(RecordSubjectFilter(kKey), "$KV.LK_jobs.studio.media.short.*");
+}
+
+// An id is one token of a subject, whatever it looks like, and no two ids share a key.
+TEST(NamesTest, AnyIdIsOneTokenOfItsKey) {
+  EXPECT_EQ(RecordKey(kKey, "a.b *>="), "studio.media.short.a=2Eb=20=2A=3E=3D");
+  EXPECT_EQ(RecordKey(kKey, "\xc3\xa4"), "studio.media.short.=C3=A4");
 }
 
 // "DEAD" is no lane of anybody: labels are lower case.

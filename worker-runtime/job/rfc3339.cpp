@@ -27,20 +27,20 @@ bool TakeOneOf(std::string_view& text, std::string_view characters) {
   return true;
 }
 
-// ".25" at the front of `text`, cut to microseconds; zero when there is none.
-std::optional<std::chrono::microseconds> TakeFraction(std::string_view& text) {
-  if (!TakeOneOf(text, ".")) return std::chrono::microseconds(0);
-  std::int64_t micros = 0;
-  std::int64_t unit = 100'000;
+// ".25" at the front of `text`, cut to nanoseconds; zero when there is none.
+std::optional<std::chrono::nanoseconds> TakeFraction(std::string_view& text) {
+  if (!TakeOneOf(text, ".")) return std::chrono::nanoseconds(0);
+  std::int64_t nanos = 0;
+  std::int64_t unit = 100'000'000;
   std::size_t digits = 0;
   while (digits < text.size() && text[digits] >= '0' && text[digits] <= '9') {
-    micros += unit * (text[digits] - '0');
+    nanos += unit * (text[digits] - '0');
     unit /= 10;
     ++digits;
   }
   if (digits == 0) return std::nullopt;
   text.remove_prefix(digits);
-  return std::chrono::microseconds(micros);
+  return std::chrono::nanoseconds(nanos);
 }
 
 // "Z" or "+01:00", which has to be all that is left.

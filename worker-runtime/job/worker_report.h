@@ -6,12 +6,21 @@
 #include <chrono>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace lanekeeper {
 
 inline constexpr std::chrono::seconds kWorkerReportInterval{5};
 // A worker not heard of for this long is no longer counted.
 inline constexpr std::chrono::seconds kWorkerReportExpiry{16};
+
+// What a request on WorkerControlSubject may say. These two are answered with a report…
+inline constexpr std::string_view kControlDrain = "drain";
+inline constexpr std::string_view kControlUndrain = "undrain";
+// …and "holds <instance> <job id>" with "yes" or "no": whether that process has that job in hand.
+inline constexpr std::string_view kControlHolds = "holds ";
+inline constexpr std::string_view kControlYes = "yes";
+inline constexpr std::string_view kControlNo = "no";
 
 enum class WorkerState {
   kRunning,   // Fetches jobs.
