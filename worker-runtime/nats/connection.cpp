@@ -105,6 +105,12 @@ Result<Message> Connection::Request(std::string_view subject, std::string_view p
   return impl_->Request(subject, payload, headers, timeout);
 }
 
+void Connection::RequestAsync(std::string_view subject, std::string_view payload,
+                              const Headers& headers, std::chrono::milliseconds timeout,
+                              AnswerHandler handler) {
+  impl_->RequestAsync(subject, payload, headers, timeout, std::move(handler));
+}
+
 Result<std::unique_ptr<Subscription>> Connection::Subscribe(std::string_view subject,
                                                             int capacity) {
   auto made = std::make_shared<ReadSubscription>(std::string(subject), capacity);

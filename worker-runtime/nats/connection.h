@@ -28,9 +28,10 @@ struct ConnectOptions {
   std::chrono::milliseconds reconnect_wait{250};    // Between attempts; jitter is added.
   std::chrono::milliseconds ping_interval{2000};    // Two unanswered pings: the peer is dead.
   int reconnect_buffer_bytes = 1 << 20;  // What Publish may keep while there is no connection.
-  // Write each message at once instead of waiting for the flusher thread: right for small pulls
-  // and acks, a little slower for large bursts.
-  bool send_asap = true;
+  // kAtOnce: each message is a write of its own. kTogether: a thread writes what has come together
+  // since its last write was answered; many times the throughput, a thread's wake-up later.
+  enum class Writes { kAtOnce, kTogether };
+  Writes writes = Writes::kAtOnce;
   // Handlers of SubscribeCallback run on one thread shared by the whole process instead of one
   // thread per subscription: for connections with thousands of subscriptions and short handlers.
   // Do not call Request from a handler then.
@@ -90,6 +91,7 @@ class Subscription {
 };
 
 using MessageHandler = std::function<void(Message)>;
+using AnswerHandler = std::function<void(Result<Message>)>;
 using ChangeHandler = std::function<void(const ConnectionChange&)>;
 
 class Connection {
@@ -129,6 +131,12 @@ class Connection {
   // connection is lost meanwhile, and after `timeout`.
   Result<Message> Request(std::string_view subject, std::string_view payload,
                           const Headers& headers, std::chrono::milliseconds timeout);
+
+  // The same without waiting: `handler` is called exactly once, with what Request would have
+  // returned. It runs on a thread of this connection, or before this returns when the request could
+  // not be written; after a timeout up to a second late. Keep it short; no Request from inside.
+  void RequestAsync(std::string_view subject, std::string_view payload, const Headers& headers,
+                    std::chrono::milliseconds timeout, AnswerHandler handler);
 
   // At most `capacity` messages wait to be read; more are dropped and counted. Survives reconnects.
   Result<std::unique_ptr<Subscription>> Subscribe(std::string_view subject, int capacity = 65536);

@@ -8,6 +8,7 @@
 #include "worker-runtime/base/backoff.h"
 #include "worker-runtime/base/log.h"
 #include "worker-runtime/nats/callback_ids.h"
+#include "worker-runtime/nats/gather.h"
 
 namespace lanekeeper::nats {
 namespace {
@@ -15,6 +16,9 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kWriteDeadline{2000};  // A silent peer must not hold Publish for ever.
+constexpr std::chrono::microseconds kWriteNap{300};
+constexpr milliseconds kWriteWindow{2};
+constexpr double kWriteFastRate = 20'000;  // Messages a second.
 constexpr Backoff kReopenBackoff{.initial = milliseconds(500), .max = milliseconds(5000)};
 constexpr std::chrono::seconds kFreeEvery{1};
 constexpr milliseconds kFreeFlush{2000};
@@ -105,7 +109,7 @@ Result<OptionsHandle> Connection::Impl::MakeOptions(std::uintptr_t session_id) c
   also(natsOptions_SetPingInterval(raw, options_.ping_interval.count()));
   also(natsOptions_SetMaxPingsOut(raw, 2));
   also(natsOptions_SetReconnectBufSize(raw, std::max(1, options_.reconnect_buffer_bytes)));
-  also(natsOptions_SetSendAsap(raw, options_.send_asap));
+  also(natsOptions_SetSendAsap(raw, options_.writes == ConnectOptions::Writes::kAtOnce));
   also(natsOptions_UseGlobalMessageDelivery(raw, options_.shared_delivery));
   also(natsOptions_SetRetryOnFailedConnect(raw, true, &Impl::OnConnected, closure));
   also(natsOptions_SetReconnectedCB(raw, &Impl::OnConnected, closure));
@@ -121,6 +125,9 @@ Result<void> Connection::Impl::Start() {
     return opened;
   }
   keeper_ = std::jthread([this](std::stop_token stop) { KeepSession(std::move(stop)); });
+  if (options_.writes == ConnectOptions::Writes::kTogether) {
+    writer_ = std::jthread([this](std::stop_token stop) { WriteTogether(std::move(stop)); });
+  }
   return {};
 }
 
@@ -164,6 +171,7 @@ void Connection::Impl::KeepSession(std::stop_token stop) {
   while (!stop.stop_requested()) {
     if (!changed_.wait_for(lock, stop, kFreeEvery, [&] { return session_lost_; })) {
       lock.unlock();
+      requests_.Expire(std::chrono::steady_clock::now());
       FreeSubscriptions();
       lock.lock();
       continue;
@@ -187,6 +195,39 @@ void Connection::Impl::FreeSubscriptions() {
   } else {
     grave_->PutBack(buried);
   }
+}
+
+// libnats writes by itself a millisecond after the first message. A flush writes at once, and while
+// it waits for the server's answer the next messages come together. When they come fast, a nap
+// before it lets more of them share one write, and all that one write costs on both sides.
+void Connection::Impl::WriteTogether(std::stop_token stop) {
+  MonotonicTime since = std::chrono::steady_clock::now();
+  int came = 0;
+  bool fast = false;
+  while (!stop.stop_requested()) {
+    {
+      std::unique_lock lock(write_mutex_);
+      write_.wait(lock, stop, [this] { return unwritten_ > 0; });
+    }
+    if (stop.stop_requested()) return;
+    if (fast) std::this_thread::sleep_for(kWriteNap);
+    came += unwritten_.exchange(0);
+    const MonotonicTime now = std::chrono::steady_clock::now();
+    if (now - since >= kWriteWindow) {
+      fast = came >= kWriteFastRate * std::chrono::duration<double>(now - since).count();
+      since = now;
+      came = 0;
+    }
+    // A failure is the session's business: what is unwritten stays in libnats' buffer.
+    static_cast<void>(Flush(kWriteDeadline));
+  }
+}
+
+void Connection::Impl::NoteUnwritten() {
+  if (options_.writes == ConnectOptions::Writes::kAtOnce || unwritten_++ > 0) return;
+  // The lock: not between the writer's look and its wait.
+  { const std::lock_guard lock(write_mutex_); }
+  write_.notify_one();
 }
 
 void Connection::Impl::AttachAll(natsConnection* session) {
@@ -240,6 +281,7 @@ void Connection::Impl::Close() {
   // First the session, which ends whatever the keeper waits for.
   if (session) natsConnection_Close(session.get());
   keeper_ = {};  // Stops and joins.
+  writer_ = {};
   SessionHandle late;
   {
     // The keeper may have opened one more.
@@ -326,7 +368,10 @@ Result<void> Connection::Impl::Publish(std::string_view subject, std::string_vie
     if (!message) return tl::unexpected(std::move(message).error());
     status = natsConnection_PublishMsg(session.get(), message->get());
   }
-  if (status == NATS_OK) return {};
+  if (status == NATS_OK) {
+    NoteUnwritten();
+    return {};
+  }
   return tl::unexpected(ToError(status, "publishing to " + std::string(subject)));
 }
 
@@ -337,7 +382,9 @@ Result<void> Connection::Impl::EnsureAnswers() {
   const std::size_t prefix = inbox_.size() + 1;
   auto made = CallbackSubscription::Make(
       inbox_ + ".*",
-      [weak, prefix](Message message) {
+      [weak, prefix, gather = std::make_shared<Gather>(),
+       together = options_.writes == ConnectOptions::Writes::kTogether](Message message) {
+        if (together) gather->Came();
         const auto self = weak.lock();
         if (!self || message.subject.size() <= prefix) return;
         const std::string token = message.subject.substr(prefix);
@@ -362,6 +409,18 @@ Result<Message> Connection::Impl::Request(std::string_view subject, std::string_
   auto answer = requests_.Wait(token, timeout);
   if (!answer) return Wrap(std::move(answer).error(), what);
   return answer;
+}
+
+void Connection::Impl::RequestAsync(std::string_view subject, std::string_view payload,
+                                    const Headers& headers, milliseconds timeout,
+                                    AnswerHandler handler) {
+  const auto deadline = std::chrono::steady_clock::now() + timeout;
+  const std::string token = requests_.Begin(subject, deadline, std::move(handler));
+  Result<void> sent = Connected() ? EnsureAnswers() : tl::unexpected(NotConnected());
+  if (sent) sent = Publish(subject, inbox_ + "." + token, payload, headers);
+  if (sent) return;
+  sent.error().message.insert(0, "requesting " + std::string(subject) + ": ");
+  requests_.Refuse(token, std::move(sent).error());
 }
 
 Result<void> Connection::Impl::Flush(milliseconds timeout) {
@@ -413,7 +472,7 @@ void Connection::Impl::Handle(std::uintptr_t session_id, ConnectionChange change
       requests_.FailAll({ErrorKind::kRetryable, "connection lost"});
       break;
     case Kind::kDenied:
-      requests_.Refuse(change.subject, {ErrorKind::kForbidden, change.text});
+      requests_.RefuseSubject(change.subject, {ErrorKind::kForbidden, change.text});
       break;
     case Kind::kClosed:
       // libnats gave up; the keeper does not.

@@ -1,9 +1,11 @@
 // What stands behind Connection. Private to this room.
 //
 // Threads: any caller; libnats' callback thread (session changes); one keeper thread, which opens a
-// new session when libnats has closed the old one for good and frees subscriptions.
+// new session when libnats has closed the old one for good and frees subscriptions; with
+// Writes::kTogether one writer thread.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
@@ -48,6 +50,8 @@ class Connection::Impl : public std::enable_shared_from_this<Impl> {
                        const Headers& headers);
   Result<Message> Request(std::string_view subject, std::string_view payload,
                           const Headers& headers, std::chrono::milliseconds timeout);
+  void RequestAsync(std::string_view subject, std::string_view payload, const Headers& headers,
+                    std::chrono::milliseconds timeout, AnswerHandler handler);
   // Subscribes on the present session, if any, and on every later one while `made` lives.
   Result<void> Adopt(const std::shared_ptr<SessionSubscription>& made);
   Result<void> Flush(std::chrono::milliseconds timeout);
@@ -64,6 +68,8 @@ class Connection::Impl : public std::enable_shared_from_this<Impl> {
   void KeepSession(std::stop_token stop);
   void AttachAll(natsConnection* session);
   void FreeSubscriptions();
+  void WriteTogether(std::stop_token stop);
+  void NoteUnwritten();
   SessionHandle Session() const;
   Result<void> EnsureAnswers();
   void Handle(std::uintptr_t session_id, ConnectionChange change);
@@ -91,6 +97,11 @@ class Connection::Impl : public std::enable_shared_from_this<Impl> {
   std::mutex answers_mutex_;  // One thread makes answers_.
   std::mutex attach_mutex_;   // A subscription is attached either by Adopt or by AttachAll.
   std::jthread keeper_;
+
+  std::mutex write_mutex_;
+  std::condition_variable_any write_;
+  std::atomic<int> unwritten_{0};  // Messages since the writer last looked.
+  std::jthread writer_;
 };
 
 }  // namespace lanekeeper::nats

@@ -291,5 +291,90 @@ TEST(Connection, APayloadTheServerWouldRefuseIsNotSent) {
   EXPECT_TRUE(connection->Publish("a", std::string(1000, 'x')).has_value());
 }
 
+// What RequestAsync told, from any thread.
+class Answers {
+ public:
+  AnswerHandler Handler() {
+    return [this](Result<Message> answer) {
+      const std::lock_guard lock(mutex_);
+      answers_.push_back(std::move(answer));
+    };
+  }
+  std::size_t Count() const {
+    const std::lock_guard lock(mutex_);
+    return answers_.size();
+  }
+  Result<Message> at(std::size_t n) const {
+    const std::lock_guard lock(mutex_);
+    return answers_.at(n);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::vector<Result<Message>> answers_;
+};
+
+TEST(Connection, ManyRequestsWaitWithoutAThread) {
+  NatsServer server = RunServer();
+  auto connection = Connect(server.url());
+  auto service = Connect(server.url());
+  const auto echo = service->SubscribeCallback("echo", [&](const Message& message) {
+    static_cast<void>(service->Publish(message.reply, message.payload));
+  });
+  ASSERT_TRUE(service->Flush(kTestDeadline));
+  Answers answers;
+  for (int n = 0; n < 1000; ++n) {
+    connection->RequestAsync("echo", std::to_string(n), {}, kTestDeadline, answers.Handler());
+  }
+  ASSERT_TRUE(Eventually([&] { return answers.Count() == 1000; }));
+  EXPECT_EQ(answers.at(999)->payload, "999");
+}
+
+TEST(Connection, ARequestWithoutAThreadEndsHoweverItEnds) {
+  NatsServer server = RunServer();
+  auto connection = Connect(server.url());
+  Answers answers;
+  connection->RequestAsync("nobody", "", {}, kTestDeadline, answers.Handler());
+  ASSERT_TRUE(Eventually([&] { return answers.Count() == 1; }));
+  EXPECT_TRUE(answers.at(0)->NoResponders());
+
+  const auto silent = connection->Subscribe("silent");
+  connection->RequestAsync("silent", "", {}, milliseconds(1), answers.Handler());
+  ASSERT_TRUE(Eventually([&] { return answers.Count() == 2; }));
+  EXPECT_EQ(answers.at(1).error().message, "timeout");
+
+  connection->RequestAsync("silent", "", {}, std::chrono::hours(1), answers.Handler());
+  server.Stop();
+  ASSERT_TRUE(Eventually([&] { return answers.Count() == 3; }));
+  EXPECT_EQ(answers.at(2).error().message, "connection lost");
+
+  ASSERT_TRUE(Eventually([&] { return !connection->Connected(); }));
+  connection->RequestAsync("silent", "", {}, kTestDeadline, answers.Handler());
+  ASSERT_EQ(answers.Count(), 4U);  // At once.
+  EXPECT_EQ(answers.at(3).error().message, "requesting silent: not connected");
+}
+
+TEST(Connection, WritingTogetherLosesAndReordersNothing) {
+  NatsServer server = RunServer();
+  auto connection = Connect(server.url(), {.writes = ConnectOptions::Writes::kTogether});
+  auto reader = Connect(server.url());
+  const auto subscription = reader->Subscribe("a");
+  ASSERT_TRUE(reader->Flush(kTestDeadline));
+  for (int n = 0; n < 5000; ++n) ASSERT_TRUE(connection->Publish("a", std::to_string(n)));
+  for (int n = 0; n < 5000; ++n) {
+    const auto message = (*subscription)->Next(kTestDeadline);
+    ASSERT_TRUE(message);
+    ASSERT_EQ(message->payload, std::to_string(n));
+  }
+  // One alone is written too, and after a reconnect.
+  server.Stop();
+  ASSERT_TRUE(server.Start());
+  ASSERT_TRUE(connection->WaitConnected(kTestDeadline) && reader->WaitConnected(kTestDeadline));
+  ASSERT_TRUE(Eventually([&] {
+    EXPECT_TRUE(connection->Publish("a", "alone"));
+    return (*subscription)->Next(milliseconds(50)).has_value();
+  }));
+}
+
 }  // namespace
 }  // namespace lanekeeper::nats

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <limits>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "worker-runtime/nats/pull_consumer.h"
@@ -18,6 +19,7 @@ constexpr std::size_t kTokensMax = 16;
 constexpr std::size_t kReasonMax = 512;
 // One attempt of a confirmed settlement: short enough that a dropped ack is sent again soon.
 constexpr milliseconds kConfirmTry{1000};
+constexpr milliseconds kNobodyPause{100};
 
 // Splits at dots; the number of tokens, or kTokensMax + 1 when there are more.
 std::size_t Split(std::string_view subject, std::array<std::string_view, kTokensMax>* tokens) {
@@ -44,13 +46,19 @@ Result<void> Confirmed(Connection& connection, const Delivery& delivery, std::st
     auto answer = connection.Request(delivery.message.reply, body, {},
                                      std::clamp(left, milliseconds(1), kConfirmTry));
     if (answer && !answer->NoResponders()) return {};
-    Error error = answer ? Error{ErrorKind::kNotFound, "consumer " + delivery.consumer + " is gone"}
+    // Around a change of leader that is as it is for a consumer that is gone.
+    Error error = answer ? Error{ErrorKind::kRetryable,
+                                 "nobody takes the ack: the consumer is gone or has no leader"}
                          : std::move(answer).error();
     if (error.kind != ErrorKind::kRetryable) return tl::unexpected(std::move(error));
     const auto rest = deadline - steady_clock::now();
     if (rest <= milliseconds(0)) return tl::unexpected(std::move(error));
     // While disconnected a request fails at once.
-    if (!connection.Connected()) connection.WaitConnected(std::chrono::ceil<milliseconds>(rest));
+    if (!connection.Connected()) {
+      connection.WaitConnected(std::chrono::ceil<milliseconds>(rest));
+    } else if (answer) {
+      std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(kNobodyPause, rest));
+    }
   }
 }
 

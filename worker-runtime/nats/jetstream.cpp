@@ -74,6 +74,19 @@ ApiResult<PubAck> JetStream::PublishAck(std::string_view subject, std::string_vi
   return ack;
 }
 
+void JetStream::PublishAsync(std::string_view subject, std::string_view payload,
+                             const Headers& headers,
+                             std::function<void(ApiResult<PubAck>)> handler) const {
+  connection_.RequestAsync(subject, payload, headers, timeout_,
+                           [handler = std::move(handler)](Result<Message> answer) {
+                             if (!answer) {
+                               handler(tl::unexpected(NoAnswer(std::move(answer).error())));
+                             } else {
+                               handler(ParsePubAck(*answer));
+                             }
+                           });
+}
+
 ApiResult<StreamState> JetStream::StreamInfo(std::string_view stream,
                                              std::string_view subjects_filter) const {
   if (auto bad = CheckName(stream)) return tl::unexpected(*std::move(bad));
@@ -170,6 +183,19 @@ ApiResult<StoredMessage> JetStream::GetMessage(std::string_view stream,
   const std::string what =
       "reading message " + std::to_string(sequence) + " of " + std::string(stream);
   auto answer = Call("STREAM.MSG.GET." + std::string(stream), json{{"seq", sequence}}.dump());
+  if (!answer) return FailWith(std::move(answer).error(), what);
+  auto stored = ParseStoredMessage(*answer);
+  if (!stored) return FailWith(std::move(stored).error(), what);
+  return stored;
+}
+
+ApiResult<StoredMessage> JetStream::LastMessage(std::string_view stream,
+                                                std::string_view subject) const {
+  if (auto bad = CheckName(stream)) return tl::unexpected(*std::move(bad));
+  const std::string what =
+      "reading the last of " + std::string(subject) + " in " + std::string(stream);
+  const json request = {{"last_by_subj", subject}};
+  auto answer = Call("STREAM.MSG.GET." + std::string(stream), request.dump());
   if (!answer) return FailWith(std::move(answer).error(), what);
   auto stored = ParseStoredMessage(*answer);
   if (!stored) return FailWith(std::move(stored).error(), what);

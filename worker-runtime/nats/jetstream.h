@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,10 @@ class JetStream {
   ApiResult<PubAck> PublishAck(std::string_view subject, std::string_view payload,
                                const Headers& headers, std::chrono::milliseconds timeout) const;
 
+  // The same without waiting; see Connection::RequestAsync for the thread `handler` runs on.
+  void PublishAsync(std::string_view subject, std::string_view payload, const Headers& headers,
+                    std::function<void(ApiResult<PubAck>)> handler) const;
+
   // The answer of `$JS.API.<api>` when it is one of success; `request_json` may be empty.
   ApiResult<Message> Call(std::string_view api, std::string_view request_json) const;
 
@@ -46,6 +51,8 @@ class JetStream {
   ApiResult<void> DeleteConsumer(std::string_view stream, std::string_view consumer) const;
 
   ApiResult<StoredMessage> GetMessage(std::string_view stream, std::uint64_t sequence) const;
+  // The newest message on `subject`, answered by the stream's leader. kMessageMissing: none.
+  ApiResult<StoredMessage> LastMessage(std::string_view stream, std::string_view subject) const;
   // Direct get of the first message at or after `sequence` on `subject` ('*' and '>' allowed).
   // Needs allow_direct. kMessageMissing when there is none.
   ApiResult<StoredMessage> NextMessage(std::string_view stream, std::uint64_t sequence,

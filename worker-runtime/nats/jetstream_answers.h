@@ -23,6 +23,8 @@ enum class ApiCause {
   kConsumerMissing,  // 10014
   kMessageMissing,   // 10037
   kQueueFull,        // 10077: discard new and a limit reached. Try again when jobs have been done.
+  kNoRoom,           // 10002, 10023, 10028, 10047: disk, memory or the account's share is full.
+  kWrongRevision,    // 10071: Nats-Expected-Last-Subject-Sequence is not the last one.
   kBusy,             // 10167 and other 429: the server is overloaded.
   kUnreadable,       // Not the JSON the API promises.
   kRefused,          // Any other API error: see err_code.

@@ -78,6 +78,11 @@ TEST(JetStreamAnswers, EveryErrorHasACauseAndAKind) {
                          Row{404, 10014, ApiCause::kConsumerMissing, ErrorKind::kNotFound},
                          Row{404, 10037, ApiCause::kMessageMissing, ErrorKind::kNotFound},
                          Row{503, 10077, ApiCause::kQueueFull, ErrorKind::kRetryable},
+                         Row{400, 10071, ApiCause::kWrongRevision, ErrorKind::kInvalid},
+                         Row{400, 10002, ApiCause::kNoRoom, ErrorKind::kRetryable},
+                         Row{503, 10023, ApiCause::kNoRoom, ErrorKind::kRetryable},
+                         Row{500, 10028, ApiCause::kNoRoom, ErrorKind::kRetryable},
+                         Row{500, 10047, ApiCause::kNoRoom, ErrorKind::kRetryable},
                          Row{429, 10167, ApiCause::kBusy, ErrorKind::kRetryable},
                          Row{503, 10039, ApiCause::kJetStreamOff, ErrorKind::kRetryable},
                          Row{503, 10076, ApiCause::kJetStreamOff, ErrorKind::kRetryable},
@@ -107,6 +112,13 @@ TEST(JetStreamAnswers, ReadsPublishAcks) {
   EXPECT_EQ(ack->sequence, 7u);
   EXPECT_TRUE(ack->duplicate);
   EXPECT_FALSE(ParsePubAck(Body(R"({"stream":"S"})")).has_value());
+  EXPECT_EQ(ParsePubAck({.payload = R"({"stream":"S", "seq":12})"})->sequence, 12U);
+  EXPECT_EQ(ParsePubAck({.payload = R"({"stream":"S","seq":12,"duplicate":true})"})->duplicate,
+            true);
+  EXPECT_EQ(ParsePubAck({.payload = R"({"stream":"S", "seq":12)"}).error().cause,
+            ApiCause::kUnreadable);
+  EXPECT_EQ(ParsePubAck({.payload = R"({"stream":"", "seq":12})"}).error().cause,
+            ApiCause::kUnreadable);
   EXPECT_EQ(ParsePubAck(ApiFailure(503, 10077)).error().cause, ApiCause::kQueueFull);
 }
 

@@ -38,7 +38,7 @@ TEST(PendingRequests, ARefusalFailsOnlyItsSubject) {
   PendingRequests requests;
   const std::string refused = requests.Begin("secret");
   const std::string other = requests.Begin("open");
-  requests.Refuse("secret", {ErrorKind::kForbidden, "no"});
+  requests.RefuseSubject("secret", {ErrorKind::kForbidden, "no"});
   EXPECT_EQ(requests.Wait(refused, seconds(30)).error().kind, ErrorKind::kForbidden);
   EXPECT_EQ(requests.Wait(other, milliseconds(0)).error().kind, ErrorKind::kRetryable);
 }

@@ -74,6 +74,24 @@ json DeadStreamConfig(std::string_view pool_namespace, std::string_view pool,
             {"lanekeeper.dev/pool", std::string(pool_namespace) + "/" + std::string(pool)}}}};
 }
 
+// As any NATS client makes a KV bucket, so that any can read it.
+json RecordStreamConfig(const RecordStoreSpec& spec) {
+  return {{"name", kRecordStream},
+          {"subjects", {"$KV." + std::string(kRecordBucket) + ".>"}},
+          {"retention", "limits"},
+          {"storage", NameOf(spec.storage)},
+          {"discard", "new"},
+          {"max_msgs_per_subject", 1},
+          {"max_age", Nanoseconds(spec.age_max)},
+          {"duplicate_window", Nanoseconds(std::chrono::minutes(2))},
+          {"num_replicas", spec.replicas},
+          {"allow_rollup_hdrs", true},
+          {"allow_direct", true},
+          {"allow_msg_ttl", true},
+          {"deny_delete", true},
+          {"metadata", {{"lanekeeper.dev/schema", "1"}}}};
+}
+
 // What no update can bring about, with what a person can do instead.
 Result<void> CheckChangeable(const json& existing, const json& desired) {
   const std::string name = TextAt(desired, "name");
@@ -177,6 +195,21 @@ Result<void> EnsureJobQueue(const JetStream& jetstream, const LaneKey& key,
 Result<void> EnsureDeadLetters(const JetStream& jetstream, std::string_view pool_namespace,
                                std::string_view pool, const DeadLetterSpec& spec) {
   return EnsureStream(jetstream, DeadStreamConfig(pool_namespace, pool, spec));
+}
+
+Result<void> EnsureRecords(const JetStream& jetstream, const RecordStoreSpec& spec) {
+  json desired = RecordStreamConfig(spec);
+  auto found = jetstream.StreamInfo(kRecordStream);
+  if (found) {
+    const json existing = json::parse(found->config_json, nullptr, /*allow_exceptions=*/false);
+    const auto replicas = existing.find("num_replicas");
+    const bool enough = replicas != existing.end() && replicas->is_number_integer() &&
+                        replicas->get<int>() >= spec.replicas;
+    if (enough) return {};
+    desired = existing;
+    desired["num_replicas"] = spec.replicas;
+  }
+  return EnsureStream(jetstream, desired);
 }
 
 Result<void> RemoveStream(const JetStream& jetstream, std::string_view stream) {

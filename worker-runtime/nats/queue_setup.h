@@ -34,6 +34,12 @@ struct DeadLetterSpec {
   std::chrono::hours age_max{90 * 24};
 };
 
+struct RecordStoreSpec {
+  Storage storage = Storage::kFile;
+  int replicas = 1;
+  std::chrono::hours age_max{30 * 24};  // Since the last write.
+};
+
 // kInvalid, with the remedy, for what JetStream cannot change (storage, retention) and for a stream
 // of that name that is not ours (other subjects). Lowering depth_max below the present depth loses
 // no job: the stream refuses new ones until enough have been done.
@@ -41,6 +47,9 @@ Result<void> EnsureJobQueue(const JetStream& jetstream, const LaneKey& key,
                             const JobQueueSpec& spec);
 Result<void> EnsureDeadLetters(const JetStream& jetstream, std::string_view pool_namespace,
                                std::string_view pool, const DeadLetterSpec& spec);
+// The KV bucket of job records. One for the account, shared by all pools: an existing one gets more
+// replicas, never fewer, and is left as it is otherwise.
+Result<void> EnsureRecords(const JetStream& jetstream, const RecordStoreSpec& spec);
 // With all messages in it. Not existing is success.
 Result<void> RemoveStream(const JetStream& jetstream, std::string_view stream);
 

@@ -53,10 +53,14 @@ SubscriptionHandle ReadSubscription::Current() const {
 }
 
 std::optional<Message> ReadSubscription::Next(milliseconds timeout) {
-  const auto deadline = steady_clock::now() + timeout;
+  // Without a look at the clock when nothing is waited for: that is how a queue is emptied.
+  const bool waits = timeout > milliseconds(0);
+  const auto deadline = waits ? steady_clock::now() + timeout : steady_clock::time_point::min();
   while (true) {
     const auto left =
-        std::max(milliseconds(0), std::chrono::ceil<milliseconds>(deadline - steady_clock::now()));
+        waits ? std::max(milliseconds(0),
+                         std::chrono::ceil<milliseconds>(deadline - steady_clock::now()))
+              : timeout;
     const SubscriptionHandle current = Current();
     MessageHandle message;
     natsStatus status = NATS_INVALID_SUBSCRIPTION;

@@ -135,7 +135,11 @@ Result<void> NatsServer::Spawn() {
     std::ofstream file(config);
     file << "host: 127.0.0.1\nport: " << (port_ == 0 ? -1 : port_) << "\n"
          << "ports_file_dir: \"" << directory_ << "\"\n";
-    if (options_.jetstream) file << "jetstream: {store_dir: \"" << directory_ << "/store\"}\n";
+    if (options_.jetstream) {
+      const std::string store =
+          options_.store_directory.empty() ? directory_ + "/store" : options_.store_directory;
+      file << "jetstream: {store_dir: \"" << store << "\"}\n";
+    }
     file << options_.config << "\n";
   }
   std::vector<std::string> words{binary_, "-c", config, "-l", directory_ + "/log"};

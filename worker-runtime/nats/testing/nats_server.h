@@ -12,6 +12,8 @@ namespace lanekeeper::nats {
 
 struct NatsServerOptions {
   bool jetstream = true;
+  // Where JetStream keeps its data; empty: in the server's own directory.
+  std::string store_directory;
   // Added to the configuration file: accounts, authorization, limits.
   std::string config;
 };
