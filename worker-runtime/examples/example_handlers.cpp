@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "worker-runtime/base/clock.h"
+#include "worker-runtime/base/log.h"
 
 namespace lanekeeper::examples {
 namespace {
@@ -18,6 +19,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kStep{10};  // How often a sleeping job looks whether it has to stop.
 constexpr milliseconds kRecordPause{200};
+constexpr milliseconds kStepTime{100};
 constexpr std::int64_t kSleepMsMax = 24 * 3600 * 1000;
 
 std::optional<std::int64_t> ParseNumber(std::string_view text) {
@@ -47,23 +49,35 @@ std::string Record(const ExampleOptions& options, const Job& job, WallTime start
                         {"lane", options.lane},
                         {"worker", options.worker},
                         {"delivery", job.delivery()},
+                        {"run", job.run()},
                         {"started", FormatRfc3339Micros(started)},
                         {"ended", FormatRfc3339Micros(SystemClock().WallNow())}}
       .dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
+// What others may see of the result: whose it is.
+Outcome DoneBy(const ExampleOptions& options, const Job& job) {
+  return Done{nlohmann::json{{"worker", options.worker}, {"run", job.run()}}.dump(
+      -1, ' ', false, nlohmann::json::error_handler_t::replace)};
+}
+
+Outcome Stopped(const Job& job) {
+  log::Info("example", "stopped", {{"job", job.id()}, {"run", job.run()}});
+  return Interrupted{};
+}
+
 // The record is written before the job counts as done: a job that is done always has one. Written
 // twice when its confirmation was lost; both have the same worker and start.
 Outcome DoneWithRecord(const ExampleOptions& options, const Job& job, WallTime started) {
-  if (!options.record) return Done{};
+  if (!options.record) return DoneBy(options, job);
   const std::string record = Record(options, job, started);
   while (true) {
     const Result<void> written = options.record(record);
-    if (written) return Done{};
+    if (written) return DoneBy(options, job);
     if (written.error().kind != ErrorKind::kRetryable) {
       return Failed{"recording the result: " + written.error().message};
     }
-    if (!SleepUnlessStopped(job, kRecordPause)) return Interrupted{};
+    if (!SleepUnlessStopped(job, kRecordPause)) return Stopped(job);
   }
 }
 
@@ -71,16 +85,40 @@ Outcome Sleep(const ExampleOptions& options, Job& job) {
   const WallTime started = SystemClock().WallNow();
   const Result<milliseconds> time = ParseSleep(job.payload());
   if (!time) return Rejected{time.error().message};
-  if (!SleepUnlessStopped(job, *time)) return Interrupted{};
+  if (!SleepUnlessStopped(job, *time)) return Stopped(job);
+  return DoneWithRecord(options, job, started);
+}
+
+Outcome Stubborn(const ExampleOptions& options, Job& job) {
+  const WallTime started = SystemClock().WallNow();
+  const Result<milliseconds> time = ParseSleep(job.payload());
+  if (!time) return Rejected{time.error().message};
+  std::this_thread::sleep_for(*time);
+  return DoneWithRecord(options, job, started);
+}
+
+Outcome Steps(const ExampleOptions& options, Job& job) {
+  const WallTime started = SystemClock().WallNow();
+  const std::optional<std::int64_t> steps = ParseNumber(job.payload());
+  if (!steps || *steps < 0) return Rejected{"the payload is no number of steps"};
+  for (std::int64_t step = ParseNumber(job.checkpoint()).value_or(0); step < *steps; ++step) {
+    job.Progress(static_cast<double>(step) / static_cast<double>(*steps));
+    if (!SleepUnlessStopped(job, kStepTime)) return Stopped(job);
+    // Without its checkpoint a step is only done again; a job that was taken over is told to stop.
+    if (const auto kept = job.Checkpoint(std::to_string(step + 1)); !kept) {
+      log::Warning("example", "checkpoint_failed",
+                   {{"job", job.id()}, {"run", job.run()}, {"error", kept.error().message}});
+    }
+  }
   return DoneWithRecord(options, job, started);
 }
 
 Outcome Flaky(const ExampleOptions& options, Job& job) {
   const WallTime started = SystemClock().WallNow();
-  const std::int64_t good_delivery = ParseNumber(job.payload()).value_or(0);
-  if (job.delivery() < good_delivery) {
-    return Failed{"delivery " + std::to_string(job.delivery()) + " of " +
-                  std::to_string(good_delivery)};
+  const std::int64_t good_attempt = ParseNumber(job.payload()).value_or(0);
+  if (job.attempt() < good_attempt) {
+    return Failed{"attempt " + std::to_string(job.attempt()) + " of " +
+                  std::to_string(good_attempt)};
   }
   return DoneWithRecord(options, job, started);
 }
@@ -110,6 +148,8 @@ void AddExampleHandlers(const ExampleOptions& options,
   add("poison", [](Job&) -> Outcome { return Rejected{"bad payload: this job is poison"}; });
   add("crash", [](Job&) -> Outcome { std::abort(); });
   add("flaky", [options](Job& job) { return Flaky(options, job); });
+  add("steps", [options](Job& job) { return Steps(options, job); });
+  add("stubborn", [options](Job& job) { return Stubborn(options, job); });
 }
 
 }  // namespace lanekeeper::examples

@@ -6,7 +6,13 @@
 //   fail     -                fails, every time
 //   poison   -                rejects the job: a dead letter at once
 //   crash    -                ends the whole worker with SIGABRT
-//   flaky    3                fails until its third delivery
+//   flaky    3                fails until its third attempt
+//   steps    20               does so many steps of 100 ms, a checkpoint after each; goes on after
+//                             the last one. Stops when told to
+//   stubborn 500, {"ms":500}  sleeps that long, whatever it is told
+//
+// The result of a job that is done says whose it is: {"worker":"media-short-abc","run":1}. One that
+// stops when it is told to says so in the log.
 #pragma once
 
 #include <chrono>

@@ -22,8 +22,11 @@ using namespace lanekeeper;  // NOLINT: a main file.
 examples::Recorder RecordOn(nats::Connection& connection, const std::string& subject) {
   return [&connection, subject](const std::string& json) -> Result<void> {
     const auto stored = nats::JetStream(connection).PublishAck(subject, json);
-    if (!stored) return tl::unexpected(stored.error().error);
-    return {};
+    if (stored) return {};
+    Error error = stored.error().error;
+    // A stream between two leaders answers as one that does not exist: worth another try as well.
+    if (error.kind == ErrorKind::kNotFound) error.kind = ErrorKind::kRetryable;
+    return tl::unexpected(std::move(error));
   };
 }
 

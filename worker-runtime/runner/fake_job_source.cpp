@@ -20,6 +20,7 @@ Received Lease(JobMessage message) {
 
 void FakeJobSource::Add(JobMessage message) {
   const std::lock_guard lock(mutex_);
+  held_.insert(message.sequence);
   waiting_.push_back(Lease(std::move(message)));
   changed_.notify_all();
 }
@@ -82,6 +83,11 @@ void FakeJobSource::FailPutDead(Result<void> result) {
   put_dead_result_ = std::move(result);
 }
 
+void FakeJobSource::FailPutMoved(Result<void> result) {
+  const std::lock_guard lock(mutex_);
+  put_moved_result_ = std::move(result);
+}
+
 void FakeJobSource::FailAcknowledge(Result<void> result) {
   const std::lock_guard lock(mutex_);
   acknowledge_result_ = std::move(result);
@@ -135,7 +141,18 @@ Result<void> FakeJobSource::ExtendLease(const std::string& lease) {
 
 Result<void> FakeJobSource::Acknowledge(const std::string& lease) {
   const std::lock_guard lock(mutex_);
-  return Told("ack", lease, "", acknowledge_result_);
+  const Result<void> told = Told("ack", lease, "", acknowledge_result_);
+  if (told) held_.erase(std::stoull(lease));
+  return told;
+}
+
+void FakeJobSource::AcknowledgeAsync(const std::string& lease,
+                                     std::function<void(Result<void>)> handler) {
+  handler(Acknowledge(lease));
+}
+
+void FakeJobSource::AcknowledgeSoon(const std::string& lease) {
+  static_cast<void>(Acknowledge(lease));
 }
 
 Result<void> FakeJobSource::GiveBack(const std::string& lease, std::chrono::milliseconds delay) {
@@ -151,8 +168,29 @@ Result<void> FakeJobSource::PutDead(const JobMessage& message, const DeadLetter&
   return told;
 }
 
+Result<void> FakeJobSource::PutMoved(const JobMessage& message, const std::string& lane) {
+  const std::lock_guard lock(mutex_);
+  return Told("move", std::to_string(message.sequence), " " + lane, put_moved_result_);
+}
+
+Result<bool> FakeJobSource::Holds(std::uint64_t sequence) {
+  const std::lock_guard lock(mutex_);
+  return held_.contains(sequence);
+}
+
+void FakeJobSource::SetHolder(std::string instance) {
+  const std::lock_guard lock(mutex_);
+  holder_ = std::move(instance);
+}
+
+bool FakeJobSource::HeldBy(const std::string&, const std::string& instance, const std::string&) {
+  const std::lock_guard lock(mutex_);
+  return !holder_.empty() && holder_ == instance;
+}
+
 Result<void> FakeJobSource::Remove(const std::string& lease, const std::string& reason) {
   const std::lock_guard lock(mutex_);
+  held_.erase(std::stoull(lease));
   return Told("remove", lease, " " + reason, {});
 }
 

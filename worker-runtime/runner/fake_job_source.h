@@ -7,6 +7,7 @@
 #include <deque>
 #include <functional>
 #include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,7 +21,8 @@ class FakeJobSource final : public JobSource {
   // Puts a message into the lane; its sequence is its lease.
   void Add(JobMessage message);
   // Waits until `holds(events)` or 30 s have passed; true when it held. `events` are lines like
-  // "ack 1", "back 2 after 1s", "dead 3 rejected", "remove 3 rejected", "extend 4", "withdraw".
+  // "ack 1", "back 2 after 1s", "dead 3 rejected", "remove 3 rejected", "extend 4", "move 5 long",
+  // "withdraw".
   bool WaitFor(const std::function<bool(const std::vector<std::string>& events)>& holds);
   bool WaitForEvent(const std::string& event);
   std::vector<std::string> events() const;
@@ -33,6 +35,8 @@ class FakeJobSource final : public JobSource {
   void SetLeaseTime(std::chrono::milliseconds lease_time);
   void FailFetch(Result<void> result);  // Success: fetches work again.
   void FailPutDead(Result<void> result);
+  void SetHolder(std::string instance);  // That answers for every job; empty = nobody does.
+  void FailPutMoved(Result<void> result);
   void FailAcknowledge(Result<void> result);
   // Messages the server had already sent when it was told to stop: Withdraw returns them.
   void AddInFlight(JobMessage message);
@@ -44,8 +48,17 @@ class FakeJobSource final : public JobSource {
   std::chrono::milliseconds LeaseTime() const override;
   Result<void> ExtendLease(const std::string& lease) override;
   Result<void> Acknowledge(const std::string& lease) override;
+  void AcknowledgeAsync(const std::string& lease,
+                        std::function<void(Result<void>)> handler) override;
+  void AcknowledgeSoon(const std::string& lease) override;
   Result<void> GiveBack(const std::string& lease, std::chrono::milliseconds delay) override;
   Result<void> PutDead(const JobMessage& message, const DeadLetter& letter) override;
+  Result<void> PutMoved(const JobMessage& message, const std::string& lane) override;
+  // True for what was added and not settled.
+  Result<bool> Holds(std::uint64_t sequence) override;
+  // What SetHolder said last.
+  bool HeldBy(const std::string& worker, const std::string& instance,
+              const std::string& id) override;
   Result<void> Remove(const std::string& lease, const std::string& reason) override;
 
  private:
@@ -65,7 +78,10 @@ class FakeJobSource final : public JobSource {
   std::chrono::milliseconds lease_time_{30000};
   Result<void> fetch_result_;
   Result<void> put_dead_result_;
+  Result<void> put_moved_result_;
   Result<void> acknowledge_result_;
+  std::set<std::uint64_t> held_;
+  std::string holder_;
   int largest_fetch_ = 0;
   int last_fetch_ = 0;
 };

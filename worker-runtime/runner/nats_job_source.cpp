@@ -9,11 +9,13 @@
 #include "worker-runtime/base/clock.h"
 #include "worker-runtime/base/log.h"
 #include "worker-runtime/job/codec.h"
+#include "worker-runtime/job/worker_report.h"
 
 namespace lanekeeper::runner {
 namespace {
 
 constexpr std::chrono::milliseconds kErrorPause{500};
+constexpr std::chrono::milliseconds kHeldTimeout{500};
 
 Received Receive(nats::Delivery delivery) {
   const auto delivered =
@@ -68,7 +70,8 @@ NatsJobSource::NatsJobSource(nats::Connection& connection, NatsJobSourceOptions 
     : connection_(connection),
       jetstream_(connection, options.answer_timeout),
       options_(std::move(options)),
-      consumer_(std::move(consumer)) {}
+      consumer_(std::move(consumer)),
+      acks_(connection, options_.ack_timeout) {}
 
 Result<void> NatsJobSource::LearnLeaseTime() {
   const std::uint64_t epoch = connection_.Epoch();
@@ -117,6 +120,16 @@ Result<void> NatsJobSource::Acknowledge(const std::string& lease) {
   return nats::AckConfirmed(connection_, DeliveryOf(lease), options_.ack_timeout);
 }
 
+void NatsJobSource::AcknowledgeAsync(const std::string& lease,
+                                     std::function<void(Result<void>)> handler) {
+  if (!options_.confirm_acks) return handler(nats::Ack(connection_, DeliveryOf(lease)));
+  acks_.Ack(lease, std::move(handler));
+}
+
+void NatsJobSource::AcknowledgeSoon(const std::string& lease) {
+  static_cast<void>(nats::Ack(connection_, DeliveryOf(lease)));
+}
+
 Result<void> NatsJobSource::GiveBack(const std::string& lease, std::chrono::milliseconds delay) {
   if (!Connected()) return Fail(ErrorKind::kRetryable, "giving back: not connected");
   return nats::Nak(connection_, DeliveryOf(lease), delay);
@@ -130,11 +143,34 @@ Result<void> NatsJobSource::PutDead(const JobMessage& message, const DeadLetter&
   if (parts.empty()) {
     return Fail(ErrorKind::kInvalid, "the headers of the dead letter do not fit into a message");
   }
-  for (const DeadMessage& part : parts) {
+  for (const OutMessage& part : parts) {
     const auto stored = jetstream_.PublishAck(options_.dead_subject, part.payload, part.headers);
     if (!stored) return tl::unexpected(stored.error().error);
   }
   return {};
+}
+
+Result<void> NatsJobSource::PutMoved(const JobMessage& message, const std::string& lane) {
+  const OutMessage moved = EncodeMove(message, options_.lane.lane);
+  const LaneKey target{options_.lane.pool_namespace, options_.lane.pool, lane};
+  const auto stored = jetstream_.PublishAck(JobSubject(target), moved.payload, moved.headers);
+  if (!stored) return nats::Wrap(stored.error(), "moving a job to lane " + lane);
+  return {};
+}
+
+Result<bool> NatsJobSource::Holds(std::uint64_t sequence) {
+  const auto found = jetstream_.GetMessage(options_.stream, sequence);
+  if (found) return true;
+  if (found.error().cause == nats::ApiCause::kMessageMissing) return false;
+  return nats::Wrap(found.error(), "looking for message " + std::to_string(sequence));
+}
+
+bool NatsJobSource::HeldBy(const std::string& worker, const std::string& instance,
+                           const std::string& id) {
+  const auto answer =
+      connection_.Request(WorkerControlSubject(options_.lane, worker),
+                          std::string(kControlHolds) + instance + " " + id, {}, kHeldTimeout);
+  return answer && answer->payload == kControlYes;
 }
 
 Result<void> NatsJobSource::Remove(const std::string& lease, const std::string& reason) {

@@ -4,11 +4,14 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "worker-runtime/base/result.h"
+#include "worker-runtime/job/names.h"
 #include "worker-runtime/nats/connection.h"
+#include "worker-runtime/nats/grouped_acks.h"
 #include "worker-runtime/nats/jetstream.h"
 #include "worker-runtime/nats/pull_consumer.h"
 #include "worker-runtime/runner/job_source.h"
@@ -19,6 +22,7 @@ struct NatsJobSourceOptions {
   std::string stream;
   std::string consumer;
   std::string dead_subject;
+  LaneKey lane;              // Whose pool's other lanes take what overran this one.
   std::string worker;        // For the dead letter.
   bool confirm_acks = true;  // Acknowledge returns when the server has stored the ack.
   std::chrono::milliseconds answer_timeout{5000};  // Of one request to the server.
@@ -41,8 +45,15 @@ class NatsJobSource final : public JobSource {
   std::chrono::milliseconds LeaseTime() const override { return lease_time_.load(); }
   Result<void> ExtendLease(const std::string& lease) override;
   Result<void> Acknowledge(const std::string& lease) override;
+  void AcknowledgeAsync(const std::string& lease,
+                        std::function<void(Result<void>)> handler) override;
+  void AcknowledgeSoon(const std::string& lease) override;
   Result<void> GiveBack(const std::string& lease, std::chrono::milliseconds delay) override;
   Result<void> PutDead(const JobMessage& message, const DeadLetter& letter) override;
+  Result<void> PutMoved(const JobMessage& message, const std::string& lane) override;
+  Result<bool> Holds(std::uint64_t sequence) override;
+  bool HeldBy(const std::string& worker, const std::string& instance,
+              const std::string& id) override;
   Result<void> Remove(const std::string& lease, const std::string& reason) override;
 
  private:
@@ -54,6 +65,7 @@ class NatsJobSource final : public JobSource {
   const nats::JetStream jetstream_;
   const NatsJobSourceOptions options_;
   const std::unique_ptr<nats::PullConsumer> consumer_;
+  nats::GroupedAcks acks_;
   std::atomic<std::chrono::milliseconds> lease_time_{std::chrono::seconds(30)};
   std::uint64_t learned_epoch_ = 0;  // Of the connection; 0 = ask. Fetch's thread only.
 };

@@ -115,8 +115,10 @@ TEST_F(NatsJobSourceTest, WithoutItsDeadLetterStreamAJobIsKeptUntilThereIsOne) {
   });
   prometheus::Registry registry;
   RunnerMetrics metrics(registry, key_);
-  Runner runner({.worker = "w-1", .settler = {.dead_letter_retry = milliseconds(50)}}, handlers,
-                *source_, metrics, [](const WorkerReport&) {});
+  Runner runner({.worker = "w-1",
+                 .policy = {.tracking = Tracking::kNone},
+                 .settler = {.kept_retry = milliseconds(50)}},
+                handlers, *source_, /*records=*/nullptr, metrics, [](const WorkerReport&) {});
   runner.Start();
   // It has been back in its lane and come again.
   const auto redelivered = [this] {

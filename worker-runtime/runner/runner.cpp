@@ -1,14 +1,20 @@
 #include "worker-runtime/runner/runner.h"
 
+#include <cxxabi.h>
+
 #include <algorithm>
+#include <array>
 #include <cassert>
+#include <cstdio>
+#include <cstdlib>
 #include <exception>
+#include <random>
+#include <typeinfo>
 #include <utility>
 #include <variant>
 
 #include "worker-runtime/base/duration.h"
 #include "worker-runtime/base/log.h"
-#include "worker-runtime/job/codec.h"
 
 namespace lanekeeper::runner {
 namespace {
@@ -16,29 +22,43 @@ namespace {
 constexpr std::chrono::milliseconds kWithdrawTimeout{1000};
 constexpr std::chrono::milliseconds kReportPause{100};  // Changes inside it make one report.
 
+constexpr std::chrono::milliseconds kWatchPause{100};  // At least this often while jobs run.
+
 MonotonicTime Now() { return SystemClock().Now(); }
+
+// Eight hexadecimal digits that tell this process from an earlier one of the same name.
+std::string NewInstance() {
+  std::random_device random;
+  std::array<char, 9> text{};
+  std::snprintf(text.data(), text.size(), "%08x", random());
+  return text.data();
+}
+
+std::string NameOf(const std::type_info& type) {
+  int status = 0;
+  const std::unique_ptr<char, void (*)(void*)> name(
+      abi::__cxa_demangle(type.name(), nullptr, nullptr, &status), &std::free);
+  return status == 0 ? name.get() : type.name();
+}
 
 // An exception is a failure like any other: it never leaves the slot.
 Outcome CallGuarded(const Handler& handler, Job& job) {
   try {
     return handler(job);
   } catch (const std::exception& error) {
-    return Failed{error.what()};
+    return Failed{.why = error.what(), .error_class = NameOf(typeid(error))};
   } catch (...) {
-    return Failed{"the handler threw something that is no std::exception"};
+    return Failed{.why = "the handler threw something that is no std::exception",
+                  .error_class = "exception"};
   }
 }
 
-// What an outcome means, given what the handler had been told.
-Outcome Judge(Outcome outcome, const RunningJob& running, std::chrono::milliseconds timeout) {
-  if (std::holds_alternative<Done>(outcome) || std::holds_alternative<Rejected>(outcome)) {
-    return outcome;
-  }
-  if (running.TimedOut()) return Failed{"timed out after " + FormatDuration(timeout)};
-  if (std::holds_alternative<Interrupted>(outcome) && !running.StopRequested()) {
-    return Failed{"the handler returned Interrupted without having been told to stop"};
-  }
-  return outcome;
+std::chrono::milliseconds TimeoutOf(const RunningJob& running, std::chrono::milliseconds lane) {
+  return std::min(lane, running.head()->timeout.value_or(lane));
+}
+
+IntakeOptions IntakeOptionsOf(const RunnerOptions& options, const std::string& instance) {
+  return {.policy = options.policy, .worker = options.worker, .instance = instance};
 }
 
 }  // namespace
@@ -51,17 +71,18 @@ StopPlan PlanStop(std::chrono::milliseconds grace) {
 }
 
 Runner::Runner(RunnerOptions options, const HandlerRegistry& handlers, JobSource& source,
-               RunnerMetrics& metrics, Reporter reporter)
+               RecordStore* records, RunnerMetrics& metrics, Reporter reporter)
     : options_(std::move(options)),
       stop_plan_(PlanStop(options_.grace)),
-      handlers_(handlers),
       source_(source),
+      records_(records),
       metrics_(metrics),
       reporter_(std::move(reporter)),
-      settler_(source, options_.settler),
-      running_(static_cast<std::size_t>(options_.slots)),
-      free_slots_(options_.slots) {
+      instance_(NewInstance()),
+      intake_(IntakeOptionsOf(options_, instance_), handlers, source, records),
+      settler_(source, options_.settler) {
   assert(options_.slots >= 1);
+  assert((records_ == nullptr) == (options_.policy.tracking == Tracking::kNone));
   metrics_.SetSlots(options_.slots);
 }
 
@@ -73,11 +94,46 @@ Runner::~Runner() {
 void Runner::Start() {
   assert(threads_.empty());
   threads_left_ = options_.slots + 1;
-  for (std::size_t slot = 0; slot < running_.size(); ++slot) {
-    threads_.emplace_back([this, slot] { RunSlot(slot); });
+  for (int slot = 0; slot < options_.slots; ++slot) {
+    threads_.emplace_back([this] { RunSlot(); });
   }
   threads_.emplace_back([this] { RunFetch(); });
   threads_.emplace_back([this] { RunLeaseKeeper(); });
+}
+
+void Runner::Drain() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stop_began_ || draining_) return;
+    draining_ = true;
+    NoteState();
+    ReportSoon();
+  }
+  source_.Interrupt();
+  room_.notify_one();
+}
+
+void Runner::Undrain() {
+  const std::lock_guard lock(mutex_);
+  if (!std::exchange(draining_, false) || stop_began_) return;
+  NoteState();
+  ReportSoon();
+  room_.notify_one();
+}
+
+void Runner::NoteState() { closing_ = stop_began_ || draining_; }
+
+bool Runner::Holds(std::string_view instance, std::string_view id) const {
+  if (instance != instance_) return false;
+  const std::lock_guard lock(mutex_);
+  return std::any_of(jobs_.begin(), jobs_.end(), [id](const JobHandle& job) {
+    return job->id() == id && !job->Stuck() && !job->FenceLost();
+  });
+}
+
+WorkerReport Runner::Report() const {
+  const std::lock_guard lock(mutex_);
+  return MakeReport();
 }
 
 void Runner::BeginStop() {
@@ -85,11 +141,11 @@ void Runner::BeginStop() {
     const std::lock_guard lock(mutex_);
     if (stop_began_) return;
     stop_began_ = Now();
+    NoteState();
     settler_.StopAt(*stop_began_ + stop_plan_.give_up);
     ReportSoon();
   }
   source_.Interrupt();
-  work_.notify_all();
   room_.notify_one();
 }
 
@@ -104,20 +160,25 @@ bool Runner::TimeToGiveUp() const {
 }
 
 int Runner::Abandon() {
-  std::vector<std::shared_ptr<RunningJob>> left;
+  std::vector<JobHandle> left;
   WorkerReport report;
   {
     const std::lock_guard lock(mutex_);
-    for (const auto& running : running_) {
-      if (running) left.push_back(running);
-    }
-    report = Report();
+    left = jobs_;
+    report = MakeReport();
   }
-  for (const auto& running : left) {
+  for (const JobHandle& running : left) {
     running->StopRenewing();
-    const Result<void> back = source_.GiveBack(running->lease(), std::chrono::milliseconds(0));
+    if (running->recorded()) {
+      // Not surely: there is no time left. Without it the next worker counts a crash.
+      const Decided back = DecideSettlement(options_.policy, running->record(),
+                                            {.outcome = Interrupted{}}, SystemClock().WallNow());
+      static_cast<void>(running->StoreAsync(std::make_shared<const JobRecord>(back.record),
+                                            [](const Written&) {}));
+    }
+    const Result<void> told = source_.GiveBack(running->lease(), std::chrono::milliseconds(0));
     log::Warning("runner", "job_abandoned",
-                 {{"job", running->id()}, {"given_back", back.has_value()}});
+                 {{"job", running->id()}, {"given_back", told.has_value()}});
   }
   report.state = WorkerState::kStopped;
   report.running = 0;
@@ -127,7 +188,7 @@ int Runner::Abandon() {
 
 std::string Runner::NotReady() const {
   const std::lock_guard lock(mutex_);
-  if (stop_began_) return "draining";
+  if (closing_) return "draining";
   if (!source_.Connected()) return "not connected to NATS";
   if (!fetch_error_.empty()) return fetch_error_;
   if (!fetched_once_) return "starting";
@@ -136,8 +197,9 @@ std::string Runner::NotReady() const {
 
 bool Runner::EverySlotStuck() const {
   const std::lock_guard lock(mutex_);
-  return std::all_of(running_.begin(), running_.end(),
-                     [](const auto& running) { return running && running->Stuck(); });
+  const auto stuck =
+      std::count_if(jobs_.begin(), jobs_.end(), [](const JobHandle& job) { return job->Stuck(); });
+  return stuck >= options_.slots;
 }
 
 // ---- Fetch thread ----
@@ -145,155 +207,246 @@ bool Runner::EverySlotStuck() const {
 void Runner::RunFetch() {
   while (true) {
     int free_slots = 0;
+    bool withdraw = false;
     {
       std::unique_lock lock(mutex_);
-      room_.wait(lock, [this] { return free_slots_ > 0 || stop_began_; });
+      const auto free = [this] { return options_.slots - static_cast<int>(jobs_.size()); };
+      room_.wait(lock, [&] { return stop_began_ || (draining_ ? !withdrawn_ : free() > 0); });
       if (stop_began_) break;
-      free_slots = asked_ = free_slots_;
+      withdraw = draining_;
+      if (!withdraw) {
+        withdrawn_ = false;
+        free_slots = asked_ = free();
+      }
     }
-    Fetch(free_slots);
+    if (withdraw) {
+      Withdraw();
+    } else {
+      Fetch(free_slots);
+    }
   }
-  std::vector<Received> unstarted = source_.Withdraw(kWithdrawTimeout);
+  Withdraw();
   {
     const std::lock_guard lock(mutex_);
-    std::move(received_.begin(), received_.end(), std::back_inserter(unstarted));
-    received_.clear();
+    fetch_through_ = true;
+    if (AllThrough()) tasks_.Close();
   }
-  GiveBackUnstarted(std::move(unstarted));
   ThreadThrough();
 }
 
 void Runner::Fetch(int free_slots) {
-  Result<std::vector<Received>> fetched = source_.Fetch(free_slots, options_.fetch_timeout);
+  Result<void> prepared;
+  if (records_ != nullptr) prepared = records_->Prepare();
+  Result<std::vector<Received>> fetched = prepared
+                                              ? source_.Fetch(free_slots, options_.fetch_timeout)
+                                              : tl::unexpected(std::move(prepared).error());
   std::string error = fetched ? std::string() : fetched.error().message;
   bool changed = false;
   {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     asked_ = 0;
     changed = error != fetch_error_;
     fetch_error_ = error;
-    if (fetched) {
-      fetched_once_ = true;
-      free_slots_ -= static_cast<int>(fetched->size());
-      for (Received& received : *fetched) received_.push_back(std::move(received));
-    }
+    fetched_once_ = fetched_once_ || fetched;
+    // The source paces its own errors; the records' do not.
+    if (!prepared) room_.wait_for(lock, options_.fetch_timeout, [this] { return closing_.load(); });
   }
   if (!fetched) metrics_.FetchFailed();
   if (changed && !error.empty()) log::Warning("runner", "fetch_failed", {{"error", error}});
   if (changed && error.empty()) log::Info("runner", "fetching_again");
-  if (fetched && !fetched->empty()) work_.notify_all();
+  if (fetched) Receive(*std::move(fetched));
 }
 
-void Runner::GiveBackUnstarted(std::vector<Received> unstarted) {
-  for (const Received& received : unstarted) {
+void Runner::Receive(std::vector<Received> received) {
+  if (received.empty()) return;
+  std::vector<JobHandle> jobs;
+  jobs.reserve(received.size());
+  const MonotonicTime now = Now();
+  for (Received& one : received) {
+    jobs.push_back(
+        std::make_shared<RunningJob>(source_, records_, std::move(one), options_.limits, now));
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    for (const JobHandle& job : jobs) {
+      job->place = jobs_.size();
+      jobs_.push_back(job);
+    }
+    ReportSoon();
+  }
+  std::vector<Task> tasks;
+  for (JobHandle& job : jobs) {
+    if (auto claim = intake_.ClaimWithoutLook(*job, SystemClock().WallNow())) {
+      Claim(job, *std::move(claim));
+    } else {
+      tasks.push_back({.step = Task::Step::kAdmit, .job = std::move(job)});
+    }
+  }
+  tasks_.Push(std::move(tasks));
+}
+
+void Runner::Claim(const JobHandle& job, JobRecord claim) {
+  const auto shared = std::make_shared<JobRecord>(std::move(claim));
+  records_->WriteAsync(*shared, 0, [this, job, shared](const Written& written) {
+    if (written.kind == Written::Kind::kStored) {
+      job->Claimed(std::move(*shared), written.revision);
+      tasks_.Push({.step = Task::Step::kRun, .job = job});
+    } else {
+      tasks_.Push({.step = Task::Step::kAdmit, .job = job, .tried = std::move(*shared)});
+    }
+  });
+}
+
+void Runner::Withdraw() {
+  for (const Received& received : source_.Withdraw(kWithdrawTimeout)) {
     const Result<void> back = source_.GiveBack(received.lease, std::chrono::milliseconds(0));
     log::Info("runner", "job_given_back_unstarted",
-              {{"job", JobIdOf(received.message)}, {"told", back.has_value()}});
+              {{"sequence", received.message.sequence}, {"told", back.has_value()}});
   }
+  const std::lock_guard lock(mutex_);
+  withdrawn_ = true;
+  ReportSoon();
 }
 
 // ---- Slot threads ----
 
-void Runner::RunSlot(std::size_t slot) {
-  while (std::optional<Received> received = NextReceived()) RunJob(slot, *std::move(received));
+void Runner::RunSlot() {
+  if (options_.board != nullptr) options_.board->SitDown();
+  std::optional<std::chrono::nanoseconds> took;
+  while (std::optional<Task> task = tasks_.Pop(took)) {
+    const MonotonicTime began = Now();
+    Do(*std::move(task));
+    took = Now() - began;
+  }
   ThreadThrough();
 }
 
-std::optional<Received> Runner::NextReceived() {
-  std::unique_lock lock(mutex_);
-  work_.wait(lock, [this] { return !received_.empty() || stop_began_; });
-  if (stop_began_) return std::nullopt;
-  Received received = std::move(received_.front());
-  received_.pop_front();
-  return received;
+bool Runner::AllThrough() const { return stop_began_ && fetch_through_ && jobs_.empty(); }
+
+void Runner::Do(Task task) {
+  if (task.step == Task::Step::kSettle) {
+    const Decided& decided = *task.decided;
+    const bool keeps = KeepsRecord(*task.job, decided.settlement);
+    return Settle(task.job, decided.settlement,
+                  keeps ? std::optional(decided.record) : std::nullopt);
+  }
+  if (task.step == Task::Step::kAdmit) {
+    // Not even looked at; unless it may be claimed already.
+    if (closing_ && !task.tried) return Settle(task.job, RetryAfter{}, std::nullopt);
+    if (auto before = settler_.Recall(task.job->message())) {
+      return Settle(task.job, *before, std::nullopt);
+    }
+    if (auto turned = intake_.Admit(*task.job, std::move(task.tried))) {
+      return Settle(task.job, turned->settlement, turned->record);
+    }
+  }
+  if (closing_) {
+    return Tell(task.job, DecideSettlement(options_.policy, task.job->record(),
+                                           {.outcome = Interrupted{}}, SystemClock().WallNow()));
+  }
+  Run(task.job);
 }
 
-void Runner::RunJob(std::size_t slot, Received received) {
-  const std::string id = JobIdOf(received.message);
-  const auto running =
-      std::make_shared<RunningJob>(source_, id, received.lease, options_.limits, Now());
-  {
-    const std::lock_guard lock(mutex_);
-    running_[slot] = running;
-    ReportSoon();
-  }
-
-  const Result<JobHead> head = DecodeHead(received.message);
-  const Handler* handler = head ? handlers_.Find(head->type) : nullptr;
-  std::optional<Settlement> settlement = SettlementWithoutRun(received.message, head, handler);
-  Settled settled{};
-  if (settlement) {
-    settled = settler_.Settle(*running, received.message, *settlement);
-  } else {
-    Job job(std::move(received.message), *head, options_.policy.attempts_max,
-            [&running] { return running->StopRequested(); });
-    settlement = Handle(*running, job, *handler);
-    settled = settler_.Settle(*running, job.message(), *settlement);
-  }
-  CountSettled(id, *settlement, settled);
-
-  bool more_room = false;
-  {
-    const std::lock_guard lock(mutex_);
-    running_[slot] = nullptr;
-    ++free_slots_;
-    ReportSoon();
-    more_room = asked_ > 0 && asked_ < free_slots_;
-  }
-  room_.notify_one();
-  if (more_room) source_.Interrupt();
+void Runner::Run(const JobHandle& job) {
+  const std::chrono::milliseconds timeout = TimeoutOf(*job, options_.limits.timeout);
+  Ending ending{
+      .outcome = Handle(*job), .own_time = timeout < options_.limits.timeout, .timeout = timeout};
+  ending.overran = job->TimedOut();
+  Tell(job, DecideSettlement(options_.policy, job->record(), ending, SystemClock().WallNow()));
 }
 
-std::optional<Settlement> Runner::SettlementWithoutRun(const JobMessage& message,
-                                                       const Result<JobHead>& head,
-                                                       const Handler* handler) {
-  if (auto before = settler_.Recall(message)) return before;
-  if (!head) return DeadLetter{std::string(kDeadUndecodable), head.error().message};
-  if (auto letter = DecideReceipt(options_.policy, message.delivery, head->deadline,
-                                  std::chrono::system_clock::now())) {
-    return *std::move(letter);
-  }
-  if (handler == nullptr) {
-    return DeadLetter{std::string(kDeadUnknownType),
-                      "no handler for jobs of type \"" + head->type + "\""};
-  }
-  return std::nullopt;
-}
-
-Settlement Runner::Handle(RunningJob& running, Job& job, const Handler& handler) {
+Outcome Runner::Handle(RunningJob& running) {
+  const std::chrono::milliseconds timeout = TimeoutOf(running, options_.limits.timeout);
+  JobStart start = running.StartOfRun();
+  start.attempts_max = options_.policy.attempts_max;
+  start.timeout = timeout;
+  Job job = Job::Sharing(running.SharedMessage(), *running.head(), std::move(start), &running);
   const MonotonicTime started = Now();
-  const Outcome outcome = Judge(CallGuarded(handler, job), running, options_.limits.timeout);
+  running.HandlerStarts(started, timeout);
+  CrashBoard::Note(running.lease());
+  Outcome outcome = CallGuarded(*intake_.HandlerOf(running), job);
+  CrashBoard::Clear();
+  if (std::holds_alternative<Interrupted>(outcome) && !running.StopRequested()) {
+    outcome = Failed{"the handler returned Interrupted without having been told to stop"};
+  }
   metrics_.HandlerReturned(outcome, Now() - started);
-  const auto why = [&]() -> std::string {
-    if (const auto* failed = std::get_if<Failed>(&outcome)) return failed->why;
-    if (const auto* rejected = std::get_if<Rejected>(&outcome)) return rejected->why;
-    return {};
-  }();
-  if (!why.empty()) {
+  const std::string* why = nullptr;
+  if (const auto* failed = std::get_if<Failed>(&outcome)) why = &failed->why;
+  if (const auto* rejected = std::get_if<Rejected>(&outcome)) why = &rejected->why;
+  if (const auto* crashed = std::get_if<Crashed>(&outcome)) why = &crashed->why;
+  if (why != nullptr) {
     log::Info("runner", "job_failed",
               {{"job", job.id()},
                {"type", job.type()},
-               {"delivery", job.delivery()},
-               {"why", why.substr(0, 512)}});
+               {"attempt", job.attempt()},
+               {"why", why->substr(0, 512)}});
     const std::lock_guard lock(mutex_);
     ++failed_;
   }
-  return DecideSettlement(options_.policy, job.delivery(), outcome);
+  return outcome;
 }
 
-void Runner::CountSettled(const std::string& id, const Settlement& settlement, Settled settled) {
+bool Runner::KeepsRecord(const RunningJob& job, const Settlement& settlement) const {
+  if (records_ == nullptr) return false;
+  // tracking Failures: nothing about a job that went well at once.
+  return job.recorded() || !std::holds_alternative<Ack>(settlement);
+}
+
+void Runner::Tell(const JobHandle& job, Decided decided) {
+  const bool keeps = KeepsRecord(*job, decided.settlement);
+  if (!std::holds_alternative<Ack>(decided.settlement)) {
+    return Settle(job, decided.settlement, keeps ? std::optional(decided.record) : std::nullopt);
+  }
+  const auto again = [this](const JobHandle& untold, const JobRecord& record) {
+    tasks_.Push({.step = Task::Step::kSettle, .job = untold, .decided = Decided{Ack{}, record}});
+  };
+  if (!keeps) {
+    return source_.AcknowledgeAsync(job->lease(), [this, job, again](const Result<void>& told) {
+      if (!told) return again(job, {});
+      Through(job, Ack{}, Settled::kAcknowledged);
+    });
+  }
+  const auto record = std::make_shared<const JobRecord>(std::move(decided.record));
+  const bool begun = job->StoreAsync(record, [this, job, again, record](const Written& written) {
+    if (written.kind != Written::Kind::kStored) return again(job, *record);
+    source_.AcknowledgeSoon(job->lease());
+    Through(job, Ack{}, Settled::kAcknowledged);
+  });
+  if (!begun) Settle(job, decided.settlement, *record);
+}
+
+void Runner::Settle(const JobHandle& job, const Settlement& settlement,
+                    const std::optional<JobRecord>& record) {
+  Through(job, settlement, settler_.Settle(*job, settlement, record));
+}
+
+void Runner::Through(const JobHandle& job, const Settlement& settlement, Settled settled) {
   const auto* letter = std::get_if<DeadLetter>(&settlement);
   if (settled == Settled::kDead && letter != nullptr) {
     metrics_.DeadLetter(letter->reason);
     log::Warning(
         "runner", "dead_letter",
-        {{"job", id}, {"reason", letter->reason}, {"why", letter->message.substr(0, 512)}});
+        {{"job", job->id()}, {"reason", letter->reason}, {"why", letter->message.substr(0, 512)}});
   }
-  if (settled == Settled::kKept) metrics_.DeadLetterKept();
+  if (settled == Settled::kKept) metrics_.Kept();
+  if (settled == Settled::kMoved) metrics_.Moved();
   if (settled == Settled::kUntold) metrics_.NotSettled();
+  if (settled == Settled::kLost) metrics_.LeaseLost();
   const std::lock_guard lock(mutex_);
-  if (std::holds_alternative<Ack>(settlement)) ++done_;
+  if (settled == Settled::kAcknowledged) ++done_;
   if (settled == Settled::kDead) ++dead_;
+  jobs_.back()->place = job->place;
+  jobs_[job->place] = jobs_.back();
+  jobs_.pop_back();
+  ReportSoon();
+  // Under the lock: the destructor may be waiting for the last job.
+  const int free = options_.slots - static_cast<int>(jobs_.size());
+  if (asked_ == 0) {
+    room_.notify_one();
+  } else if (free >= 2 * asked_) {
+    source_.Interrupt();
+  }
+  if (AllThrough()) tasks_.Close();
 }
 
 // ---- Lease keeper ----
@@ -303,12 +456,12 @@ void Runner::RunLeaseKeeper() {
   MonotonicTime report_not_before = Now();
   std::unique_lock lock(mutex_);
   while (threads_left_ > 0) {
-    MonotonicTime now = Now();
-    const std::vector<std::shared_ptr<RunningJob>> watched = running_;
+    const MonotonicTime now = Now();
+    const std::vector<JobHandle> watched = jobs_;
     const bool stop_handlers = stop_began_ && now >= *stop_began_ + stop_plan_.stop_handlers;
     std::optional<WorkerReport> report;
     if (now >= report_at || (report_due_ && now >= report_not_before)) {
-      report = Report();
+      report = MakeReport();
       report_due_ = false;
       report_at = now + options_.report_interval;
       report_not_before = now + kReportPause;
@@ -316,17 +469,14 @@ void Runner::RunLeaseKeeper() {
     lock.unlock();
 
     if (report) reporter_(*report);
-    MonotonicTime wake = report_at;
-    int running = 0;
+    MonotonicTime wake = watched.empty() ? report_at : std::min(report_at, now + kWatchPause);
     int stuck = 0;
-    for (const auto& job : watched) {
-      if (!job) continue;
+    for (const JobHandle& job : watched) {
       if (stop_handlers) job->RequestStop();
       wake = std::min(wake, job->Watch(now));
-      ++running;
       if (job->Stuck()) ++stuck;
     }
-    metrics_.SetRunning(running);
+    metrics_.SetRunning(static_cast<int>(watched.size()));
     metrics_.SetStuck(stuck);
 
     lock.lock();
@@ -338,7 +488,7 @@ void Runner::RunLeaseKeeper() {
     watch_.wait_until(
         lock, wake, [&, due = report_due_] { return threads_left_ == 0 || (report_due_ && !due); });
   }
-  WorkerReport last = Report();
+  WorkerReport last = MakeReport();
   last.state = WorkerState::kStopped;
   lock.unlock();
   metrics_.SetRunning(0);
@@ -347,15 +497,15 @@ void Runner::RunLeaseKeeper() {
   keeper_through_ = true;
 }
 
-WorkerReport Runner::Report() const {
+WorkerReport Runner::MakeReport() const {
   WorkerReport report{.worker = options_.worker,
-                      .state = stop_began_ ? WorkerState::kDraining : WorkerState::kRunning,
                       .slots = options_.slots,
+                      .running = static_cast<int>(jobs_.size()),
                       .done = done_,
                       .failed = failed_,
                       .dead = dead_};
-  for (const auto& running : running_) {
-    if (running) ++report.running;
+  if (closing_) {
+    report.state = withdrawn_ && jobs_.empty() ? WorkerState::kDrained : WorkerState::kDraining;
   }
   return report;
 }

@@ -1,20 +1,26 @@
-// The heart of a worker: fetch → lease → handle → settle, in a fixed number of slots.
+// The heart of a worker: fetch → claim → handle → settle, in a fixed number of slots.
 //
-//   fetch thread ─▶ slot threads (one job each) ─▶ JobSource
+//   fetch thread ─▶ claim ─▶ slot threads (one handler each) ─▶ settle ─▶ JobSource
 //   lease keeper: renews leases, ends jobs whose time is over, sends reports
 //
-//   kRunning ─BeginStop─▶ kDraining ─every thread through─▶ kStopped
+// A job holds its slot from its arrival to its settlement. Claims of new jobs and the ends of jobs
+// that went well are written without a thread waiting for the answer; everything else waits in a
+// slot's thread, of which there are as many as jobs.
+//
+//   kRunning ⇄ kDraining ─nothing left─▶ kDrained        Drain, Undrain
+//   any ─BeginStop─▶ kDraining ─every thread through─▶ kStopped
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -22,15 +28,19 @@
 #include "worker-runtime/job/handler_registry.h"
 #include "worker-runtime/job/settlement.h"
 #include "worker-runtime/job/worker_report.h"
+#include "worker-runtime/runner/crash_board.h"
+#include "worker-runtime/runner/intake.h"
 #include "worker-runtime/runner/job_source.h"
+#include "worker-runtime/runner/record_store.h"
 #include "worker-runtime/runner/runner_metrics.h"
 #include "worker-runtime/runner/running_job.h"
 #include "worker-runtime/runner/settler.h"
+#include "worker-runtime/runner/task_queue.h"
 
 namespace lanekeeper::runner {
 
 struct RunnerOptions {
-  std::string worker;  // Its name in reports.
+  std::string worker;  // Its name in reports and records.
   int slots = 1;       // >= 1.
   SettlementPolicy policy;
   RunningJobLimits limits;
@@ -38,6 +48,7 @@ struct RunnerOptions {
   std::chrono::milliseconds report_interval = kWorkerReportInterval;
   std::chrono::milliseconds fetch_timeout{2000};  // Of one call; it is interrupted when needed.
   SettlerOptions settler;
+  CrashBoard* board = nullptr;  // Where running jobs are noted; null: nobody reads them.
 };
 
 // When what happens to a worker that has to be gone `grace` after it was told.
@@ -55,9 +66,9 @@ class Runner {
   // second, and every report_interval. Must not block.
   using Reporter = std::function<void(const WorkerReport&)>;
 
-  // Everything handed in outlives this.
+  // Everything handed in outlives this. `records` is null exactly with tracking None.
   Runner(RunnerOptions options, const HandlerRegistry& handlers, JobSource& source,
-         RunnerMetrics& metrics, Reporter reporter);
+         RecordStore* records, RunnerMetrics& metrics, Reporter reporter);
   // Stops, and waits for every handler to return.
   ~Runner();
   Runner(const Runner&) = delete;
@@ -65,6 +76,15 @@ class Runner {
 
   // Once.
   void Start();
+
+  // Fetches no more, gives back what no handler has, lets running jobs go on without a limit.
+  // Undrain fetches again. Both return at once; idempotent; nothing after BeginStop.
+  void Drain();
+  void Undrain();
+  // Whether this process, `instance` in its records, has the job in hand and not given it up.
+  bool Holds(std::string_view instance, std::string_view id) const;
+  // As of now. kDrained only when nothing is in hand and nothing asked for.
+  WorkerReport Report() const;
 
   // Fetches no more, gives back what no handler has, lets running jobs go on; by PlanStop, tells
   // them to stop. Returns at once; idempotent.
@@ -83,42 +103,69 @@ class Runner {
   bool EverySlotStuck() const;
 
  private:
+  using JobHandle = std::shared_ptr<RunningJob>;
+
+  // What a slot's thread does next for a job.
+  struct Task {
+    enum class Step {
+      kAdmit,   // Look, decide, claim, and run it.
+      kRun,     // It is claimed.
+      kSettle,  // It ran; `decided` could not be told without waiting.
+    };
+    Step step = Step::kAdmit;
+    JobHandle job;
+    std::optional<JobRecord> tried = std::nullopt;  // kAdmit: see Intake::Admit.
+    std::optional<Decided> decided = std::nullopt;  // kSettle.
+  };
+
   void RunFetch();
-  void RunSlot(std::size_t slot);
+  void RunSlot();
   void RunLeaseKeeper();
 
   void Fetch(int free_slots);
-  void GiveBackUnstarted(std::vector<Received> unstarted);
-  std::optional<Received> NextReceived();
-  void RunJob(std::size_t slot, Received received);
-  Settlement Handle(RunningJob& running, Job& job, const Handler& handler);
-  void CountSettled(const std::string& id, const Settlement& settlement, Settled settled);
-  // What becomes of a message that no handler will see; nothing when `handler` has to run.
-  std::optional<Settlement> SettlementWithoutRun(const JobMessage& message,
-                                                 const Result<JobHead>& head,
-                                                 const Handler* handler);
-  // Precondition of both: mutex_ is held.
-  WorkerReport Report() const;
+  void Receive(std::vector<Received> received);
+  void Claim(const JobHandle& job, JobRecord claim);
+  void Withdraw();
+  void Do(Task task);
+  void Run(const JobHandle& job);
+  Outcome Handle(RunningJob& running);
+  // Tells what was decided, without waiting when nothing but success is likely.
+  void Tell(const JobHandle& job, Decided decided);
+  void Settle(const JobHandle& job, const Settlement& settlement,
+              const std::optional<JobRecord>& record);
+  void Through(const JobHandle& job, const Settlement& settlement, Settled settled);
+  bool KeepsRecord(const RunningJob& job, const Settlement& settlement) const;
+
+  // Precondition of all: mutex_ is held.
+  bool AllThrough() const;
+  void NoteState();
+  WorkerReport MakeReport() const;
   void ReportSoon();
   void ThreadThrough();
 
   const RunnerOptions options_;
   const StopPlan stop_plan_;
-  const HandlerRegistry& handlers_;
   JobSource& source_;
+  RecordStore* const records_;
   RunnerMetrics& metrics_;
   const Reporter reporter_;
+  const std::string instance_;
+  const Intake intake_;
   Settler settler_;
 
+  TaskQueue<Task> tasks_;  // Never more than jobs_; closed when no more can come.
+
   mutable std::mutex mutex_;
-  std::condition_variable work_;                      // Slots: something to run, or the end.
-  std::condition_variable room_;                      // Fetch thread: a free slot, or the end.
-  std::condition_variable watch_;                     // Lease keeper: something changed.
-  std::deque<Received> received_;                     // Not started; never more than free slots.
-  std::vector<std::shared_ptr<RunningJob>> running_;  // By slot; null = free.
-  int free_slots_;
-  int asked_ = 0;         // Slots the running Fetch was called for; 0 = none runs.
-  int threads_left_ = 0;  // Of fetch and slot threads.
+  std::condition_variable room_;   // Fetch thread: a free slot, or another state.
+  std::condition_variable watch_;  // Lease keeper: something changed.
+  // From arrival to settlement; never more than slots. Each knows its place (RunningJob::place).
+  std::vector<JobHandle> jobs_;
+  int asked_ = 0;                     // Slots the running Fetch was called for; 0 = none runs.
+  int threads_left_ = 0;              // Of fetch and slot threads.
+  std::atomic<bool> closing_{false};  // stop_began_ or draining_, readable without the lock.
+  bool draining_ = false;
+  bool withdrawn_ = false;  // Nothing is asked for.
+  bool fetch_through_ = false;
   bool keeper_through_ = false;
   bool report_due_ = true;
   std::optional<MonotonicTime> stop_began_;

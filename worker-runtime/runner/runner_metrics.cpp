@@ -40,14 +40,21 @@ RunnerMetrics::RunnerMetrics(prometheus::Registry& registry, const LaneKey& lane
       failed_(jobs_.Add({{"outcome", "failed"}})),
       rejected_(jobs_.Add({{"outcome", "rejected"}})),
       interrupted_(jobs_.Add({{"outcome", "interrupted"}})),
+      crashed_(jobs_.Add({{"outcome", "crashed"}})),
       dead_letters_(Counters(registry, lane, "lanekeeper_worker_dead_letters_total",
                              "Jobs stored among the dead letters, by reason.")),
       not_settled_(Counters(registry, lane, "lanekeeper_worker_not_settled_total",
                             "Jobs whose settlement the queue could not be told.")
                        .Add({})),
-      kept_(Counters(registry, lane, "lanekeeper_worker_dead_letters_kept_total",
-                     "Dead letters that could not be stored; the job stays in its lane.")
+      kept_(Counters(registry, lane, "lanekeeper_worker_jobs_kept_total",
+                     "Jobs that could not be stored elsewhere and stay in their lane.")
                 .Add({})),
+      moved_(Counters(registry, lane, "lanekeeper_worker_jobs_moved_total",
+                      "Jobs that overran this lane and went to another.")
+                 .Add({})),
+      leases_lost_(Counters(registry, lane, "lanekeeper_worker_leases_lost_total",
+                            "Jobs that another worker claimed while this one had them.")
+                       .Add({})),
       fetch_failed_(Counters(registry, lane, "lanekeeper_worker_fetch_failures_total",
                              "Fetches that ended in an error.")
                         .Add({})),
@@ -67,6 +74,7 @@ void RunnerMetrics::HandlerReturned(const Outcome& outcome, std::chrono::nanosec
   if (std::holds_alternative<Done>(outcome)) return done_.Increment();
   if (std::holds_alternative<Failed>(outcome)) return failed_.Increment();
   if (std::holds_alternative<Rejected>(outcome)) return rejected_.Increment();
+  if (std::holds_alternative<Crashed>(outcome)) return crashed_.Increment();
   interrupted_.Increment();
 }
 
@@ -75,7 +83,9 @@ void RunnerMetrics::DeadLetter(std::string_view reason) {
 }
 
 void RunnerMetrics::NotSettled() { not_settled_.Increment(); }
-void RunnerMetrics::DeadLetterKept() { kept_.Increment(); }
+void RunnerMetrics::Kept() { kept_.Increment(); }
+void RunnerMetrics::Moved() { moved_.Increment(); }
+void RunnerMetrics::LeaseLost() { leases_lost_.Increment(); }
 void RunnerMetrics::FetchFailed() { fetch_failed_.Increment(); }
 void RunnerMetrics::SetRunning(int running) { running_.Set(running); }
 void RunnerMetrics::SetSlots(int slots) { slots_.Set(slots); }

@@ -22,8 +22,10 @@ class RunnerMetrics {
 
   void HandlerReturned(const Outcome& outcome, std::chrono::nanoseconds after);
   void DeadLetter(std::string_view reason);
-  void NotSettled();      // Could not tell the queue what became of a job.
-  void DeadLetterKept();  // Could not store a dead letter; the job is kept.
+  void NotSettled();  // Could not tell the queue what became of a job.
+  void Kept();        // Could not store a dead letter or a moved job elsewhere; it is kept.
+  void Moved();       // To another lane.
+  void LeaseLost();   // Another worker claimed the job while this one had it.
   void FetchFailed();
   void SetRunning(int running);
   void SetSlots(int slots);
@@ -35,9 +37,12 @@ class RunnerMetrics {
   prometheus::Counter& failed_;
   prometheus::Counter& rejected_;
   prometheus::Counter& interrupted_;
+  prometheus::Counter& crashed_;
   prometheus::Family<prometheus::Counter>& dead_letters_;
   prometheus::Counter& not_settled_;
   prometheus::Counter& kept_;
+  prometheus::Counter& moved_;
+  prometheus::Counter& leases_lost_;
   prometheus::Counter& fetch_failed_;
   prometheus::Gauge& running_;
   prometheus::Gauge& slots_;

@@ -35,14 +35,15 @@ class RunnerTest : public testing::Test {
   RunnerTest() {
     options_.worker = "w-1";
     options_.policy = {.attempts_max = 5,
-                       .backoff = {.initial = milliseconds(2), .max = milliseconds(2)}};
+                       .backoff = {.initial = milliseconds(2), .max = milliseconds(2)},
+                       .tracking = Tracking::kNone};
     options_.grace = std::chrono::hours(1);
-    options_.settler = {.dead_letter_retry = milliseconds(3), .try_pause = milliseconds(1)};
+    options_.settler = {.kept_retry = milliseconds(3), .try_pause = milliseconds(1)};
   }
   ~RunnerTest() override { release_ = true; }
 
   void Start() {
-    runner_ = std::make_unique<Runner>(options_, handlers_, source_, metrics_,
+    runner_ = std::make_unique<Runner>(options_, handlers_, source_, records_, metrics_,
                                        [this](const WorkerReport& report) {
                                          const std::lock_guard lock(mutex_);
                                          reports_.push_back(report);
@@ -94,6 +95,7 @@ class RunnerTest : public testing::Test {
   }
 
   FakeJobSource source_;
+  RecordStore* records_ = nullptr;
   HandlerRegistry handlers_;
   prometheus::Registry registry_;
   RunnerMetrics metrics_{registry_, {"a", "b", "c"}};
@@ -193,7 +195,7 @@ TEST_F(RunnerTest, SomeJobsDieWithoutRunning) {
   EXPECT_EQ(WaitDead(1).reason, "undecodable");
   EXPECT_EQ(WaitDead(2).reason, "unknown-type");
   EXPECT_EQ(WaitDead(3).reason, "deadline-passed");
-  EXPECT_EQ(WaitDead(4).reason, "worker-deaths");
+  EXPECT_EQ(WaitDead(4).reason, "crashes-used-up");
   EXPECT_EQ(started_, 0);
   // A worker that died or was drained a few times has not used up the job.
   Add(5, 5 + kDeliveryHeadroom, {{"Lk-Type", "known"}});
@@ -219,7 +221,9 @@ TEST_F(RunnerTest, AJobThatTakesTooLongIsToldToStopAndFails) {
   handlers_.HandleAny(Obedient(Interrupted{}));
   Add(1, 5);
   Start();
-  EXPECT_EQ(WaitDead(1), (DeadLetter{"attempts-used-up", "timed out after 30ms"}));
+  const DeadLetter letter = WaitDead(1);
+  EXPECT_EQ(letter.reason, "attempts-used-up");
+  EXPECT_EQ(letter.message, "timed out after 30ms");
 }
 
 TEST_F(RunnerTest, AJobThatIsDoneAfterAllIsDone) {
@@ -327,7 +331,9 @@ TEST_F(RunnerTest, AKeptDeadLetterIsStoredLaterWithItsOwnReasonAndNotRunAgain) {
   ASSERT_TRUE(source_.WaitForEvent("back 1 after 3ms"));
   source_.FailPutDead({});
   Add(1, 2);
-  EXPECT_EQ(WaitDead(1), (DeadLetter{"rejected", "bad"}));
+  const DeadLetter letter = WaitDead(1);
+  EXPECT_EQ(letter.reason, "rejected");
+  EXPECT_EQ(letter.message, "bad");
   EXPECT_TRUE(source_.WaitForEvent("remove 1 rejected"));
   EXPECT_EQ(started_, 1);
 }

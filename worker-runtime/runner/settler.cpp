@@ -16,10 +16,20 @@ MonotonicTime Now() { return SystemClock().Now(); }
 
 }  // namespace
 
-Settled Settler::Settle(RunningJob& running, const JobMessage& message,
-                        const Settlement& settlement) {
+Settled Settler::Settle(RunningJob& running, const Settlement& settlement,
+                        const std::optional<JobRecord>& record) {
+  if (running.FenceLost()) return Settled::kLost;
+  if (record && !StoreRecord(running, settlement, *record)) return Settled::kLost;
+
   if (const auto* letter = std::get_if<DeadLetter>(&settlement)) {
-    return SettleDead(running, message, *letter);
+    return PutAndRemove(
+        running, settlement, [&] { return source_.PutDead(running.message(), *letter); },
+        letter->reason, Settled::kDead);
+  }
+  if (const auto* move = std::get_if<MoveLane>(&settlement)) {
+    return PutAndRemove(
+        running, settlement, [&] { return source_.PutMoved(running.message(), move->lane); },
+        "moved to " + move->lane, Settled::kMoved);
   }
   if (const auto* retry = std::get_if<RetryAfter>(&settlement)) {
     const auto delay = WithJitter(retry->delay);
@@ -31,40 +41,63 @@ Settled Settler::Settle(RunningJob& running, const JobMessage& message,
   const Told told =
       Tell(running, /*needs_lease=*/false, [&] { return source_.Acknowledge(running.lease()); });
   if (told == Told::kYes) return Settled::kAcknowledged;
-  Remember(message, settlement);
+  Remember(running.message(), settlement);
   return Settled::kUntold;
 }
 
-Settled Settler::SettleDead(RunningJob& running, const JobMessage& message,
-                            const DeadLetter& letter) {
+bool Settler::StoreRecord(RunningJob& running, const Settlement& settlement,
+                          const JobRecord& record) {
+  const bool needs_lease = !std::holds_alternative<Ack>(settlement);
+  const Written written = running.Store(record, [&](int tries) {
+    return WaitToTryAgain(running, needs_lease, tries, options_.record_tries_max);
+  });
+  if (written.kind == Written::Kind::kOutdated) return false;
+  if (written.kind == Written::Kind::kFailed) {
+    log::Error(
+        "runner", "record_not_stored",
+        {{"job", running.id()}, {"state", NameOf(record.state)}, {"error", written.error.message}});
+  }
+  return true;
+}
+
+Settled Settler::PutAndRemove(RunningJob& running, const Settlement& settlement,
+                              const std::function<Result<void>()>& put, const std::string& reason,
+                              Settled when_stored) {
   Result<void> stored = Fail(ErrorKind::kRetryable, "not tried");
-  for (int tries = 0; tries < options_.tries_max;) {
+  for (int tries = 0;
+       tries == 0 || WaitToTryAgain(running, /*needs_lease=*/true, tries, options_.tries_max);
+       ++tries) {
     if (Stopping() || running.LeaseLost(Now())) break;
-    if (!source_.Connected()) {
-      std::this_thread::sleep_for(kConnectionPoll);
-      continue;
-    }
-    stored = source_.PutDead(message, letter);
+    stored = put();
     if (stored || stored.error().kind != ErrorKind::kRetryable) break;
-    if (++tries < options_.tries_max) Pause(tries);
   }
   if (stored) {
     const Told told = Tell(running, /*needs_lease=*/true,
-                           [&] { return source_.Remove(running.lease(), letter.reason); });
+                           [&] { return source_.Remove(running.lease(), reason); });
     // Stored, but still in its lane: removed when it comes again, and stored no second time.
-    if (told != Told::kYes) Remember(message, letter);
-    return Settled::kDead;
+    if (told != Told::kYes) Remember(running.message(), settlement);
+    return when_stored;
   }
-  log::Error("runner", "dead_letter_not_stored",
+  log::Error("runner", "job_kept",
              {{"job", running.id()},
-              {"reason", letter.reason},
+              {"instead_of", reason},
               {"error", stored.error().message},
               {"next", "the job stays in its lane and is tried again"}});
-  Remember(message, letter);
-  const auto delay = WithJitter(options_.dead_letter_retry);
+  Remember(running.message(), settlement);
+  const auto delay = WithJitter(options_.kept_retry);
   const Told told =
       Tell(running, /*needs_lease=*/true, [&] { return source_.GiveBack(running.lease(), delay); });
   return told == Told::kYes ? Settled::kKept : Settled::kUntold;
+}
+
+bool Settler::WaitToTryAgain(RunningJob& running, bool needs_lease, int tries, int tries_max) {
+  if (tries >= tries_max || Stopping()) return false;
+  Pause(tries);
+  while (!source_.Connected()) {
+    if (Stopping() || (needs_lease && running.LeaseLost(Now()))) return false;
+    std::this_thread::sleep_for(kConnectionPoll);
+  }
+  return !Stopping() && !(needs_lease && running.LeaseLost(Now()));
 }
 
 Settler::Told Settler::Tell(RunningJob& running, bool needs_lease,

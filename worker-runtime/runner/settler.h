@@ -1,6 +1,7 @@
 // Tells the source what was decided about a job, and does not take no for an answer too soon.
 //
-// One rule above all: a job leaves its lane only when it is done, or safely among the dead letters.
+// Two rules above all: a job leaves its lane only when it is done, or safely stored elsewhere; and
+// the record is written before the queue is told, so that whoever gets the job next knows.
 #pragma once
 
 #include <atomic>
@@ -25,14 +26,19 @@ enum class Settled {
   kAcknowledged,
   kGivenBack,
   kDead,    // Stored among the dead letters.
-  kKept,    // Should be dead, but could not be stored: back in its lane after a while.
-  kUntold,  // The source could not be told, or somebody else has the job by now.
+  kMoved,   // Stored in another lane.
+  kKept,    // Should be dead or moved, but could not be stored: back in its lane after a while.
+  kUntold,  // The source could not be told, or the lease is over.
+  kLost,    // Another worker has claimed the job: whatever this one did does not count.
 };
 
 struct SettlerOptions {
-  std::chrono::milliseconds dead_letter_retry{30000};  // Delay of a job that is kept.
-  std::chrono::milliseconds try_pause{500};            // Between two tries, growing.
-  int tries_max = 3;                                   // While connected; waiting does not count.
+  std::chrono::milliseconds kept_retry{30000};  // Delay of a job that is kept.
+  std::chrono::milliseconds try_pause{500};     // Between two tries, growing.
+  int tries_max = 3;                            // While connected; waiting does not count.
+  // Of a record: an election takes seconds, and a record that was given up too soon says "running",
+  // which the next worker counts as a crash.
+  int record_tries_max = 20;
   int recalled_max = 10000;
 };
 
@@ -40,9 +46,11 @@ class Settler {
  public:
   Settler(JobSource& source, SettlerOptions options) : source_(source), options_(options) {}
 
-  // While there is no connection it waits: to acknowledge, until StopAt; for everything else until
-  // the lease is lost, because then the source delivers the job again by itself.
-  Settled Settle(RunningJob& running, const JobMessage& message, const Settlement& settlement);
+  // `record`, when there is one, is stored first. While there is no connection it waits: to
+  // acknowledge, until StopAt; for everything else until the lease is lost, because then the source
+  // delivers the job again by itself.
+  Settled Settle(RunningJob& running, const Settlement& settlement,
+                 const std::optional<JobRecord>& record);
 
   // What this worker decided about the message before and could not tell. The caller settles it
   // again instead of running the job a second time. Forgotten when returned.
@@ -57,7 +65,14 @@ class Settler {
 
   enum class Told { kYes, kNo, kLeaseLost };
   Told Tell(RunningJob& running, bool needs_lease, const std::function<Result<void>()>& tell);
-  Settled SettleDead(RunningJob& running, const JobMessage& message, const DeadLetter& letter);
+  // False: another worker has the job. A record that cannot be stored is logged and left as it is.
+  bool StoreRecord(RunningJob& running, const Settlement& settlement, const JobRecord& record);
+  // `put` stores the job elsewhere; then it is removed from its lane for `reason`.
+  Settled PutAndRemove(RunningJob& running, const Settlement& settlement,
+                       const std::function<Result<void>()>& put, const std::string& reason,
+                       Settled when_stored);
+  // For as long as it makes sense to try again; false when it does not.
+  bool WaitToTryAgain(RunningJob& running, bool needs_lease, int tries, int tries_max);
   bool Stopping() const;
   void Pause(int tries) const;
   void Remember(const JobMessage& message, const Settlement& settlement);

@@ -18,10 +18,16 @@ using testing::ElementsAre;
 
 class SettlerTest : public testing::Test {
  protected:
-  SettlerTest() { message_.sequence = 1; }
+  SettlerTest() { SetMessage({.sequence = 1}); }
 
+  void SetMessage(JobMessage message) {
+    message_ = std::move(message);
+    running_ =
+        std::make_shared<RunningJob>(source_, nullptr, Received{.message = message_, .lease = "1"},
+                                     RunningJobLimits{}, SystemClock().Now());
+  }
   Settled Settle(const Settlement& settlement) {
-    return settler_.Settle(running_, message_, settlement);
+    return settler_.Settle(*running_, settlement, std::nullopt);
   }
   // Settles on a thread of its own, for tests that change the source meanwhile.
   std::future<Settled> SettleLater(const Settlement& settlement) {
@@ -30,11 +36,11 @@ class SettlerTest : public testing::Test {
 
   FakeJobSource source_;
   JobMessage message_;
-  RunningJob running_{source_, "job", "1", {}, SystemClock().Now()};
-  Settler settler_{source_, {.dead_letter_retry = milliseconds(3), .try_pause = milliseconds(1)}};
+  std::shared_ptr<RunningJob> running_;
+  Settler settler_{source_, {.kept_retry = milliseconds(3), .try_pause = milliseconds(1)}};
 };
 
-const DeadLetter kLetter{"rejected", "no"};
+const DeadLetter kLetter{.reason = "rejected", .message = "no"};
 
 TEST_F(SettlerTest, AcknowledgesOnce) {
   EXPECT_EQ(Settle(Ack{}), Settled::kAcknowledged);
@@ -63,7 +69,7 @@ TEST_F(SettlerTest, RemembersAnAckThatNobodyTook) {
 TEST_F(SettlerTest, RecallsByTimeToo) {
   source_.FailAcknowledge(Fail(ErrorKind::kForbidden, "denied"));
   EXPECT_EQ(Settle(Ack{}), Settled::kUntold);
-  message_.stored_at += milliseconds(1);
+  message_.stored_at += milliseconds(1);  // Recall alone looks at it.
   EXPECT_EQ(settler_.Recall(message_), std::nullopt);
 }
 
@@ -71,8 +77,8 @@ TEST_F(SettlerTest, ForgetsTheOldestWhenThereAreTooMany) {
   Settler small(source_, {.try_pause = milliseconds(1), .recalled_max = 2});
   source_.FailAcknowledge(Fail(ErrorKind::kForbidden, "denied"));
   for (std::uint64_t n = 1; n <= 3; ++n) {
-    message_.sequence = n;
-    EXPECT_EQ(small.Settle(running_, message_, Ack{}), Settled::kUntold);
+    SetMessage({.sequence = n});
+    EXPECT_EQ(small.Settle(*running_, Ack{}, std::nullopt), Settled::kUntold);
   }
   message_.sequence = 1;
   EXPECT_EQ(small.Recall(message_), std::nullopt);

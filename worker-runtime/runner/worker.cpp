@@ -12,8 +12,11 @@
 #include "worker-runtime/base/log.h"
 #include "worker-runtime/nats/connection.h"
 #include "worker-runtime/nats/worker_report_json.h"
+#include "worker-runtime/runner/crash_board.h"
 #include "worker-runtime/runner/nats_job_source.h"
+#include "worker-runtime/runner/nats_record_store.h"
 #include "worker-runtime/runner/runner.h"
+#include "worker-runtime/runner/supervisor.h"
 #include "worker-runtime/telemetry/telemetry_server.h"
 
 namespace lanekeeper {
@@ -48,12 +51,42 @@ std::unique_ptr<nats::Registration> LogChanges(nats::Connection& connection) {
   });
 }
 
-runner::RunnerOptions RunnerOptionsOf(const WorkerOptions& options) {
+runner::RunnerOptions RunnerOptionsOf(const WorkerOptions& options, runner::CrashBoard* board) {
   return {.worker = options.worker,
           .slots = options.slots,
           .policy = options.policy,
           .limits = {.timeout = options.timeout},
-          .grace = options.grace};
+          .grace = options.grace,
+          .board = board};
+}
+
+// `asked` is "<instance> <job id>".
+bool Holds(const runner::Runner& runner, std::string_view asked) {
+  const std::size_t space = asked.find(' ');
+  return space != std::string_view::npos &&
+         runner.Holds(asked.substr(0, space), asked.substr(space + 1));
+}
+
+// "drain" and "undrain", each answered with the report of the moment after.
+Result<std::unique_ptr<nats::Registration>> ObeyControl(nats::Connection& connection,
+                                                        const WorkerOptions& options,
+                                                        runner::Runner& runner) {
+  return connection.SubscribeCallback(
+      WorkerControlSubject(options.lane, options.worker), [&](const nats::Message& message) {
+        std::string answer;
+        if (message.payload.starts_with(kControlHolds)) {
+          answer = Holds(runner, message.payload.substr(kControlHolds.size())) ? kControlYes
+                                                                               : kControlNo;
+        } else if (message.payload == kControlDrain || message.payload == kControlUndrain) {
+          log::Info("worker", message.payload == kControlDrain ? "drain" : "undrain");
+          message.payload == kControlDrain ? runner.Drain() : runner.Undrain();
+          answer = nats::WriteWorkerReport(runner.Report());
+        } else {
+          answer = R"({"error":"say drain or undrain"})";
+        }
+        // Best effort: who asked asks again.
+        if (!message.reply.empty()) static_cast<void>(connection.Publish(message.reply, answer));
+      });
 }
 
 Result<std::optional<telemetry::TelemetryServer>> ServeTelemetry(
@@ -79,7 +112,18 @@ Result<std::optional<telemetry::TelemetryServer>> ServeTelemetry(
 
 }  // namespace
 
-Worker::Worker(WorkerOptions options) : options_(std::move(options)) {}
+Worker::Worker(WorkerOptions options) : options_(std::move(options)) {
+  log::SetLevel(options_.log_level);
+  if (!options_.supervise) return;
+  if (auto board = runner::CrashBoard::Make(options_.slots)) {
+    board_ = *std::move(board);
+    runner::Supervise(options_, *board_);
+  } else {
+    log::Warning("worker", "not_supervised", {{"error", board.error().message}});
+  }
+}
+
+Worker::~Worker() = default;
 
 void Worker::Handle(std::string type, Handler handler) {
   handlers_.Handle(std::move(type), std::move(handler));
@@ -89,10 +133,10 @@ void Worker::HandleAny(Handler handler) { handlers_.HandleAny(std::move(handler)
 
 int Worker::Run() {
   assert(!handlers_.empty());
-  log::SetLevel(options_.log_level);
   auto connection = nats::Connection::Open({.url = options_.nats_url,
                                             .name = "lanekeeper-worker " + options_.worker,
-                                            .credentials_file = options_.nats_credentials});
+                                            .credentials_file = options_.nats_credentials,
+                                            .writes = nats::ConnectOptions::Writes::kTogether});
   if (!connection) return Refuse(connection.error());
   if (!(*connection)->Connected()) {
     log::Warning("worker", "not_connected_yet", {{"error", (*connection)->LastError()}});
@@ -101,10 +145,15 @@ int Worker::Run() {
   auto source = runner::NatsJobSource::Open(**connection, {.stream = options_.stream,
                                                            .consumer = options_.consumer,
                                                            .dead_subject = options_.dead_subject,
+                                                           .lane = options_.lane,
                                                            .worker = options_.worker,
                                                            .confirm_acks = options_.confirm_acks});
   if (!source) return Refuse(source.error());
 
+  std::optional<runner::NatsRecordStore> records;
+  if (options_.policy.tracking != Tracking::kNone) {
+    records.emplace(**connection, runner::NatsRecordStoreOptions{.lane = options_.lane});
+  }
   const auto registry = std::make_shared<prometheus::Registry>();
   runner::RunnerMetrics metrics(*registry, options_.lane);
   const std::string report_subject = WorkerReportSubject(options_.lane, options_.worker);
@@ -114,7 +163,10 @@ int Worker::Run() {
       static_cast<void>((*connection)->Publish(report_subject, nats::WriteWorkerReport(said)));
     }
   };
-  runner::Runner runner(RunnerOptionsOf(options_), handlers_, **source, metrics, report);
+  runner::Runner runner(RunnerOptionsOf(options_, board_.get()), handlers_, **source,
+                        records ? &*records : nullptr, metrics, report);
+  const auto control = ObeyControl(**connection, options_, runner);
+  if (!control) return Refuse(control.error());
   auto telemetry = ServeTelemetry(options_, runner, registry);
   if (!telemetry) return Refuse(telemetry.error());
 

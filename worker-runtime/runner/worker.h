@@ -12,6 +12,7 @@
 //   }
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "worker-runtime/base/stop_signal.h"
@@ -24,18 +25,23 @@ namespace nats {
 class Connection;
 }
 namespace runner {
+class CrashBoard;
 class Runner;
-}
+}  // namespace runner
 
 class Worker {
  public:
-  // Make it in main, before the first thread: it takes over SIGTERM and SIGINT.
+  // Make it in main, before the first thread: it takes over SIGTERM and SIGINT, and forks. The
+  // process that was started stays behind as the supervisor (supervisor.h) and never returns from
+  // here; unless options.supervise is false.
   explicit Worker(WorkerOptions options);
+  ~Worker();
 
   // See HandlerRegistry. Before Run.
   void Handle(std::string type, Handler handler);
   void HandleAny(Handler handler);
 
+  // Obeys "drain" and "undrain" as requests on WorkerControlSubject, answered with a report.
   // Runs jobs until SIGTERM or SIGINT, then drains: running jobs go on for the grace, what has not
   // started goes back at once. A second signal ends the process at once, with 128 + its number.
   // Returns the exit code: 0 after a drain, 1 when it could not start (the log says why). A handler
@@ -47,6 +53,7 @@ class Worker {
 
   StopSignal signals_;
   const WorkerOptions options_;
+  std::unique_ptr<runner::CrashBoard> board_;
   HandlerRegistry handlers_;
 };
 

@@ -27,6 +27,20 @@ void AddProblem(std::string& problems, const std::string& problem) {
   problems += problem;
 }
 
+void CheckOverrun(const WorkerOptions& options, std::string& problems) {
+  const std::string& to = options.policy.overrun_lane;
+  if (to == options.lane.lane) {
+    AddProblem(problems, std::string(kEnvOverrunLane) + " names this lane itself; name another");
+  } else if (!CheckLaneKey({"x", "x", to})) {
+    AddProblem(problems,
+               std::string(kEnvOverrunLane) + " is \"" + to + "\", which is no lane's name");
+  }
+  if (options.policy.tracking == Tracking::kNone) {
+    AddProblem(problems, std::string(kEnvOverrunLane) + " needs records: set " + kEnvTracking +
+                             " to Full or Failures");
+  }
+}
+
 }  // namespace
 
 Result<WorkerOptions> ReadWorkerOptions(Settings settings) {
@@ -46,6 +60,11 @@ Result<WorkerOptions> ReadWorkerOptions(Settings settings) {
       settings.Duration(kEnvGrace, options.timeout + seconds(10), milliseconds(1), hours(24 * 31));
   options.policy.attempts_max =
       static_cast<int>(settings.Integer(kEnvAttempts, options.policy.attempts_max, 1, 1000));
+  options.policy.crashes_max =
+      static_cast<int>(settings.Integer(kEnvCrashes, options.policy.crashes_max, 1, 100));
+  options.policy.overrun_lane = settings.Text(kEnvOverrunLane, "");
+  const std::string tracking =
+      settings.Text(kEnvTracking, std::string(NameOf(options.policy.tracking)));
   Backoff& backoff = options.policy.backoff;
   backoff.initial =
       settings.Duration(kEnvBackoffInitial, backoff.initial, milliseconds(1), hours(24));
@@ -53,6 +72,7 @@ Result<WorkerOptions> ReadWorkerOptions(Settings settings) {
                                   milliseconds(1), hours(24 * 7));
   options.http_port = static_cast<int>(settings.Integer(kEnvHttpPort, options.http_port, 0, 65535));
   options.confirm_acks = settings.Flag(kEnvConfirmAcks, options.confirm_acks);
+  options.supervise = settings.Flag(kEnvSupervise, options.supervise);
   options.log_level = settings.Text(kEnvLogLevel, options.log_level);
 
   std::string problems;
@@ -66,6 +86,15 @@ Result<WorkerOptions> ReadWorkerOptions(Settings settings) {
   }
   if (backoff.max < backoff.initial) {
     AddProblem(problems, std::string(kEnvBackoffMax) + " must be at least " + kEnvBackoffInitial);
+  }
+  if (const auto known = TrackingFromName(tracking)) {
+    options.policy.tracking = *known;
+  } else {
+    AddProblem(problems, std::string(kEnvTracking) + " is \"" + tracking +
+                             "\"; it must be Full, Failures or None");
+  }
+  if (!options.policy.overrun_lane.empty()) {
+    CheckOverrun(options, problems);
   }
   if (!IsLogLevel(options.log_level)) {
     AddProblem(problems, std::string(kEnvLogLevel) + " is \"" + options.log_level +

@@ -25,6 +25,8 @@ struct WorkerOptions {
   SettlementPolicy policy;
   int http_port = kWorkerHttpPort;  // Metrics and health; 0 = none.
   bool confirm_acks = true;         // Wait until the queue has stored that a job is done.
+  // The worker runs as a child of the process that was started, which sees how it dies.
+  bool supervise = true;
   std::string log_level = "info";
 };
 

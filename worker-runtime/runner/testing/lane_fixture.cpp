@@ -113,7 +113,7 @@ void LaneFixture::Publish(const std::string& payload, const nats::Headers& heade
 
 void LaneFixture::Publish(const std::string& id, const std::string& type,
                           const std::string& payload) {
-  Publish(payload, {{std::string(kHeaderJobId), id}, {std::string(kHeaderType), type}});
+  Publish(payload, {{std::string(kHeaderMessageId), id}, {std::string(kHeaderType), type}});
 }
 
 Environment LaneFixture::WorkerEnvironment(const std::string& worker,

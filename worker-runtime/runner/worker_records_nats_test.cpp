@@ -1,0 +1,253 @@
+// Workers on a real lane with real records: what stands in the bucket, who may write it, drain and
+// undrain by request, moves between lanes.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <csignal>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "worker-runtime/job/worker_report.h"
+#include "worker-runtime/nats/job_record_json.h"
+#include "worker-runtime/nats/queue_setup.h"
+#include "worker-runtime/nats/worker_report_json.h"
+#include "worker-runtime/runner/nats_job_source.h"
+#include "worker-runtime/runner/nats_record_store.h"
+#include "worker-runtime/runner/runner.h"
+#include "worker-runtime/runner/testing/lane_fixture.h"
+
+namespace lanekeeper::runner {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+// A worker in this process, so that a test can be its handler.
+class InProcessWorker {
+ public:
+  InProcessWorker(const std::string& url, const LaneKey& lane, RunnerOptions options,
+                  Handler handler)
+      : metrics_(registry_, lane) {
+    auto connection = nats::Connection::Open({.url = url});
+    connection_ = *std::move(connection);
+    auto source = NatsJobSource::Open(*connection_, {.stream = JobStreamName(lane),
+                                                     .consumer = std::string(kConsumerName),
+                                                     .dead_subject = DeadSubject(lane),
+                                                     .lane = lane,
+                                                     .worker = options.worker});
+    source_ = *std::move(source);
+    records_.emplace(*connection_, NatsRecordStoreOptions{.lane = lane});
+    handlers_.HandleAny(std::move(handler));
+    runner_.emplace(std::move(options), handlers_, *source_, &*records_, metrics_,
+                    [](const WorkerReport&) {});
+    runner_->Start();
+  }
+
+  Runner& runner() { return *runner_; }
+
+ private:
+  prometheus::Registry registry_;
+  RunnerMetrics metrics_;
+  HandlerRegistry handlers_;
+  std::unique_ptr<nats::Connection> connection_;
+  std::unique_ptr<NatsJobSource> source_;
+  std::optional<NatsRecordStore> records_;
+  std::optional<Runner> runner_;
+};
+
+class WorkerRecordsNatsTest : public LaneFixture {
+ protected:
+  std::optional<JobRecord> Record(const std::string& id) { return RecordIn(key_, id); }
+  std::optional<JobRecord> RecordIn(const LaneKey& lane, const std::string& id) {
+    const auto stored = jetstream_->LastMessage(kRecordStream, RecordSubject(lane, id));
+    if (!stored) return std::nullopt;
+    const auto record = nats::ReadJobRecord(stored->payload);
+    EXPECT_TRUE(record) << stored->payload;
+    return record ? std::optional(*record) : std::nullopt;
+  }
+  bool WaitState(const std::string& id, JobState state) {
+    return Eventually([&] {
+      const auto record = Record(id);
+      return record && record->state == state;
+    });
+  }
+  // Asks a worker; its answer as a report.
+  std::optional<WorkerReport> Ask(const std::string& worker, std::string_view command) {
+    const auto answer =
+        connection_->Request(WorkerControlSubject(key_, worker), command, {}, seconds(30));
+    if (!answer || answer->NoResponders()) return std::nullopt;
+    const auto report = nats::ReadWorkerReport(answer->payload);
+    return report ? std::optional(*report) : std::nullopt;
+  }
+};
+
+TEST_F(WorkerRecordsNatsTest, ARecordTellsTheStoryOfItsJob) {
+  MakeLane();
+  Publish("tries", "fail", "");
+  Publish("works", "sleep", "10");
+  const auto worker = StartExampleWorker("w-1", {{kEnvAttempts, "3"}});
+  ASSERT_TRUE(WaitState("works", JobState::kDone));
+  ASSERT_TRUE(WaitState("tries", JobState::kDead));
+  ASSERT_TRUE(Eventually([this] { return JobsLeft() == 0; }));
+
+  const JobRecord works = *Record("works");
+  EXPECT_EQ(works.type, "sleep");
+  EXPECT_EQ(works.sequence, 2U);
+  EXPECT_EQ(works.runs, 1);
+  EXPECT_EQ(works.worker, "w-1");
+  EXPECT_LE(works.stored_at, works.started_at);
+  EXPECT_LE(works.started_at, works.ended_at);
+
+  const JobRecord tries = *Record("tries");
+  EXPECT_EQ(tries.attempts, 3);
+  EXPECT_EQ(tries.crashes, 0);
+  EXPECT_EQ(tries.runs, 3);
+  EXPECT_EQ(tries.dead_reason, "attempts-used-up");
+  EXPECT_EQ(tries.error, "this job always fails");
+  const auto letters = DeadLetters();
+  ASSERT_EQ(letters.size(), 1U);
+  EXPECT_EQ(FindHeader(letters[0].headers, "Lk-Dead-Attempts"), "3");
+  EXPECT_EQ(FindHeader(letters[0].headers, "Lk-Dead-Crashes"), "0");
+  EXPECT_TRUE(FindHeader(letters[0].headers, "Lk-Dead-First-Time"));
+}
+
+// Drains and evictions are free: a job may be interrupted more often than it may crash or fail.
+TEST_F(WorkerRecordsNatsTest, InterruptionsCostNothingAndCheckpointsTravel) {
+  MakeLane();
+  Publish("job", "steps", "");
+  const auto handler = [](Job& job) -> Outcome {
+    const std::string steps = job.checkpoint() + "x";
+    if (steps.size() == 6) return Done{steps};
+    while (!job.StopRequested()) std::this_thread::sleep_for(milliseconds(2));
+    EXPECT_TRUE(job.Checkpoint(steps));
+    return Interrupted{};
+  };
+  for (int n = 1; n <= 5; ++n) {
+    InProcessWorker worker(server_->url(), key_,
+                           {.worker = "w-" + std::to_string(n), .grace = milliseconds(400)},
+                           handler);
+    ASSERT_TRUE(Eventually([&] {
+      const auto record = Record("job");
+      return record && record->state == JobState::kRunning && record->runs == n;
+    }));
+    worker.runner().BeginStop();
+    ASSERT_TRUE(Eventually([&] { return worker.runner().Stopped(); }));
+  }
+  const InProcessWorker last(server_->url(), key_, {.worker = "w-6"}, handler);
+  ASSERT_TRUE(WaitState("job", JobState::kDone));
+  const JobRecord record = *Record("job");
+  EXPECT_EQ(record.result, "xxxxxx");
+  EXPECT_EQ(record.interruptions, 5);
+  EXPECT_EQ(record.attempts + record.crashes, 0);
+  EXPECT_EQ(record.runs, 6);
+}
+
+TEST_F(WorkerRecordsNatsTest, AnOverrunGoesToTheLongLaneExactlyOnce) {
+  MakeLane();
+  const LaneKey long_lane{key_.pool_namespace, key_.pool, "long"};
+  ASSERT_TRUE(nats::EnsureJobQueue(*jetstream_, long_lane, {}));
+  Publish("job", "slow", "payload");
+  RunnerOptions options{.worker = "w-1",
+                        .policy = {.overrun_lane = "long"},
+                        .limits = {.timeout = milliseconds(200)}};
+  const InProcessWorker quick(server_->url(), key_, options, [](Job& job) -> Outcome {
+    EXPECT_TRUE(job.Checkpoint("half"));
+    while (!job.StopRequested()) std::this_thread::sleep_for(milliseconds(2));
+    return Interrupted{};
+  });
+  ASSERT_TRUE(Eventually([this] { return JobsLeft() == 0; }));
+  EXPECT_EQ(Record("job")->state, JobState::kMoved);
+  EXPECT_EQ(Record("job")->moved_to, "long");
+
+  // The worker died between its publish and its ack: the move is published once more, long after.
+  const auto first = jetstream_->GetMessage(JobStreamName(long_lane), 1);
+  ASSERT_TRUE(first);
+  nats::Headers again = first->headers;
+  std::erase_if(again, [](const auto& header) { return header.first == "Nats-Msg-Id"; });
+  ASSERT_TRUE(jetstream_->PublishAck(JobSubject(long_lane), first->payload, again));
+
+  std::atomic<int> runs{0};
+  const InProcessWorker slow(server_->url(), long_lane, {.worker = "w-2", .slots = 4},
+                             [&runs](Job& job) -> Outcome {
+                               ++runs;
+                               EXPECT_EQ(job.attempt(), 1);
+                               EXPECT_EQ(job.payload(), "payload");
+                               return Done{job.checkpoint()};
+                             });
+  ASSERT_TRUE(Eventually([&] {
+    const auto state = jetstream_->StreamInfo(JobStreamName(long_lane));
+    return state && state->messages == 0;
+  }));
+  EXPECT_EQ(runs, 1);
+  EXPECT_EQ(RecordIn(long_lane, "job")->result, "half");
+  EXPECT_EQ(RecordIn(long_lane, "job")->moved_from, "short.1");
+}
+
+TEST_F(WorkerRecordsNatsTest, AWorkerDrainsAndGoesOnByRequest) {
+  MakeLane();
+  const auto worker = StartExampleWorker("w-1");
+  Publish("running", "sleep", "1500");
+  ASSERT_TRUE(WaitState("running", JobState::kRunning));
+  const auto draining = Ask("w-1", kControlDrain);
+  ASSERT_TRUE(draining);
+  EXPECT_EQ(draining->state, WorkerState::kDraining);
+  EXPECT_EQ(draining->running, 1);
+  ASSERT_TRUE(Eventually([this] {
+    const auto report = Ask("w-1", kControlDrain);  // Again changes nothing.
+    return report && report->state == WorkerState::kDrained && report->running == 0;
+  }));
+  EXPECT_EQ(Record("running")->state, JobState::kDone);
+  Publish("waiting", "sleep", "0");
+  EXPECT_EQ(JobsLeft(), 1);
+  EXPECT_EQ(JobsRunning(), 0);
+  ASSERT_TRUE(Ask("w-1", kControlUndrain));
+  EXPECT_TRUE(WaitState("waiting", JobState::kDone));
+  EXPECT_EQ(Record("waiting")->runs, 1);
+}
+
+TEST_F(WorkerRecordsNatsTest, AnUnknownRequestIsAnsweredWithWhatIsKnown) {
+  MakeLane();
+  const auto worker = StartExampleWorker("w-1");
+  ASSERT_TRUE(Eventually([this] { return Ask("w-1", kControlUndrain).has_value(); }));
+  const auto answer =
+      connection_->Request(WorkerControlSubject(key_, "w-1"), "explode", {}, seconds(30));
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->payload, R"({"error":"say drain or undrain"})");
+}
+
+TEST_F(WorkerRecordsNatsTest, ABucketThatIsDeletedIsMadeAgain) {
+  MakeLane();
+  const auto worker = StartExampleWorker("w-1");
+  Publish("one", "sleep", "0");
+  ASSERT_TRUE(WaitState("one", JobState::kDone));
+  ASSERT_TRUE(jetstream_->DeleteStream(kRecordStream));
+  Publish("two", "sleep", "0");
+  EXPECT_TRUE(WaitState("two", JobState::kDone));
+  EXPECT_TRUE(Eventually([this] { return JobsLeft() == 0; }));
+}
+
+TEST_F(WorkerRecordsNatsTest, WithoutTrackingThereIsNoBucket) {
+  MakeLane();
+  const auto worker = StartExampleWorker("w-1", {{kEnvTracking, "None"}});
+  for (int n = 0; n < 50; ++n) Publish("job-" + std::to_string(n), "sleep", "0");
+  ASSERT_TRUE(Eventually([this] { return JobsLeft() == 0; }));
+  EXPECT_EQ(Runs().size(), 50U);
+  EXPECT_FALSE(jetstream_->StreamInfo(kRecordStream));
+}
+
+TEST_F(WorkerRecordsNatsTest, OnlyFailuresLeavesNoRecordOfWhatWentWell) {
+  MakeLane();
+  const auto worker = StartExampleWorker("w-1", {{kEnvTracking, "Failures"}});
+  Publish("good", "sleep", "0");
+  Publish("bad", "poison", "");
+  ASSERT_TRUE(WaitState("bad", JobState::kDead));
+  ASSERT_TRUE(Eventually([this] { return JobsLeft() == 0; }));
+  EXPECT_FALSE(Record("good"));
+}
+
+}  // namespace
+}  // namespace lanekeeper::runner
