@@ -13,9 +13,11 @@ import sys
 # Rooms without I/O, clocks, threads and third-party headers, and what they may include of ours.
 PURE_ROOMS = {
     "worker-runtime/job": ("worker-runtime/job/", "worker-runtime/base/result.h",
-                           "worker-runtime/base/backoff.h", "worker-runtime/base/duration.h"),
+                           "worker-runtime/base/backoff.h", "worker-runtime/base/duration.h",
+                           "worker-runtime/base/time.h"),
     "operator/scaling": ("operator/scaling/", "worker-runtime/job/", "worker-runtime/base/result.h",
-                         "worker-runtime/base/backoff.h", "worker-runtime/base/duration.h"),
+                         "worker-runtime/base/backoff.h", "worker-runtime/base/duration.h",
+                           "worker-runtime/base/time.h"),
 }
 IMPURE_HEADERS = {"atomic", "condition_variable", "csignal", "cstdio", "filesystem", "fstream",
                   "future", "iostream", "istream", "mutex", "semaphore", "shared_mutex",
@@ -30,7 +32,9 @@ ROOM_DEPENDENCIES = {
     "worker-runtime/telemetry": ("worker-runtime/base",),
     "worker-runtime/runner": ("worker-runtime/base", "worker-runtime/job", "worker-runtime/nats",
                               "worker-runtime/telemetry"),
+    "worker-runtime/handlers": ("worker-runtime/base", "worker-runtime/job"),
     "worker-runtime/examples": ("worker-runtime/",),
+    "worker-runtime": ("worker-runtime/",),
     "operator/scaling": ("worker-runtime/base", "worker-runtime/job"),
     "operator/control": ("operator/scaling", "worker-runtime/base", "worker-runtime/job"),
     "operator/kubernetes": ("operator/control", "operator/scaling", "worker-runtime/base",
@@ -46,6 +50,7 @@ ROOM_DEPENDENCIES = {
 THIRD_PARTY = [
     (re.compile(r"nats/|nats\.h"), ("worker-runtime/nats/", "e2e/bench/")),
     (re.compile(r"cpprest/|pplx/"), ("operator/kubernetes/", "worker-runtime/gateway/http_",
+                                     "worker-runtime/handlers/http_handler",
                                      "worker-runtime/telemetry/", "e2e/")),
     (re.compile(r"boost/"), ("operator/kubernetes/",)),
     (re.compile(r"yaml-cpp/"), ("operator/kubernetes/kubeconfig",
@@ -53,7 +58,7 @@ THIRD_PARTY = [
     (re.compile(r"prometheus/"), ("worker-runtime/telemetry/", "worker-runtime/runner/",
                                   "operator/operator_metrics")),
     (re.compile(r"spdlog/"), ("worker-runtime/base/log.cpp",)),
-    (re.compile(r"CLI/"), ("worker-runtime/runner/worker_main.cpp", "operator/operator_main.cpp",
+    (re.compile(r"CLI/"), ("worker-runtime/worker_main.cpp", "operator/operator_main.cpp",
                            "worker-runtime/examples/", "cli/", "e2e/")),
 ]
 
@@ -135,6 +140,8 @@ PLANTED = [
     ("operator/scaling/x.cpp", '#include "operator/control/ports.h"'),
     ("worker-runtime/runner/x.cpp", '#include "operator/control/ports.h"'),
     ("worker-runtime/runner/x.cpp", "#include <nats/nats.h>"),
+    ("worker-runtime/runner/x.cpp", '#include "worker-runtime/handlers/exec_handler.h"'),
+    ("worker-runtime/handlers/x.cpp", '#include "worker-runtime/runner/runner.h"'),
     ("operator/jetstream/x.cpp", "#include <nats.h>"),
     ("operator/control/x.cpp", "#include <cpprest/http_client.h>"),
     ("worker-runtime/gateway/gateway.cpp", "#include <cpprest/http_listener.h>"),

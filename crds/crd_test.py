@@ -66,8 +66,11 @@ def with_defaults(spec):
     for lane in spec["lanes"]:
         lane.setdefault("class", "Short")
         lane.setdefault("queue", {})
-        lane.setdefault("jobs", {}).setdefault("attempts", 5)
-        backoff = lane["jobs"].setdefault("backoff", {})
+        jobs = lane.setdefault("jobs", {})
+        jobs.setdefault("attempts", 5)
+        jobs.setdefault("crashes", 2)
+        jobs.setdefault("tracking", "Full")
+        backoff = jobs.setdefault("backoff", {})
         backoff.setdefault("initial", "1s")
         backoff.setdefault("max", "5m")
         lane.setdefault("workers", {}).setdefault("min", 0)

@@ -34,7 +34,7 @@ class Fnv1a {
 
 std::string LaneHash(const Lane& lane) {
   Fnv1a hash;
-  hash.Add("1");  // The form of the manifest; raise it when deployment_manifest.cpp changes.
+  hash.Add("2");  // The form of the manifest; raise it when deployment_manifest.cpp changes.
   hash.Add(lane.name);
   hash.Add(static_cast<std::int64_t>(lane.lane_class));
   hash.Add(lane.template_json);
@@ -42,6 +42,9 @@ std::string LaneHash(const Lane& lane) {
   hash.Add(lane.queue.consumer);
   hash.Add(lane.jobs.timeout.count());
   hash.Add(lane.jobs.attempts_max);
+  hash.Add(lane.jobs.crashes_max);
+  hash.Add(NameOf(lane.jobs.tracking));
+  hash.Add(lane.jobs.overrun_lane);
   hash.Add(lane.jobs.backoff.initial.count());
   hash.Add(lane.jobs.backoff.max.count());
   hash.Add(lane.workers.slots);

@@ -89,8 +89,9 @@ class Queues {
  public:
   virtual ~Queues() = default;
   // Brings the lane's stream and consumer and the pool's dead-letter stream to what the pool says;
-  // creates what is missing, changes only fields that differ, keeps fields it does not know.
-  // For an external queue: only the dead-letter stream.
+  // creates what is missing, changes only fields that differ, keeps fields it does not know. Unless
+  // the lane's tracking is None, the store of job records is there too, for all pools the same.
+  // For an external queue: only the dead-letter stream and the records.
   virtual Result<void> Ensure(const WorkerPool& pool, const Lane& lane) = 0;
   // Removes the lane's stream, with the jobs in it. Not existing is success.
   virtual Result<void> RemoveLane(const LaneKey& key) = 0;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "worker-runtime/base/backoff.h"
+#include "worker-runtime/job/job_record.h"
 #include "worker-runtime/job/names.h"
 
 namespace lanekeeper {
@@ -38,6 +39,10 @@ struct LaneQueue {
 struct LaneJobs {
   std::chrono::milliseconds timeout{30000};
   int attempts_max = 5;
+  int crashes_max = 2;
+  Tracking tracking = Tracking::kFull;
+  std::string
+      overrun_lane;  // onOverrun.moveTo: another lane of the pool. Empty: the job has failed.
   Backoff backoff;
   bool operator==(const LaneJobs&) const = default;
 };

@@ -11,14 +11,14 @@ nats::Storage StorageOf(StorageKind kind) {
   return kind == StorageKind::kMemory ? nats::Storage::kMemory : nats::Storage::kFile;
 }
 
-// The dead letters are as safe as the safest lane of the pool: one setting for all its lanes, or
-// each would undo the other's.
-nats::DeadLetterSpec DeadLettersOf(const WorkerPool& pool) {
-  nats::DeadLetterSpec spec;
+// Dead letters and records are as safe as the safest lane of the pool: one setting for all its
+// lanes, or each would undo the other's.
+int ReplicasOf(const WorkerPool& pool) {
+  int replicas = 1;
   for (const Lane& lane : pool.lanes) {
-    if (!lane.queue.external) spec.replicas = std::max(spec.replicas, lane.queue.replicas);
+    if (!lane.queue.external) replicas = std::max(replicas, lane.queue.replicas);
   }
-  return spec;
+  return replicas;
 }
 
 }  // namespace
@@ -31,9 +31,16 @@ Result<void> JetStreamQueues::CheckConnected() const {
 
 Result<void> JetStreamQueues::Ensure(const WorkerPool& pool, const Lane& lane) {
   if (auto connected = CheckConnected(); !connected) return connected;
+  const int replicas = ReplicasOf(pool);
   auto dead = nats::EnsureDeadLetters(jetstream_, pool.key.pool_namespace, pool.key.name,
-                                      DeadLettersOf(pool));
-  if (!dead || lane.queue.external) return dead;
+                                      {.replicas = replicas});
+  if (!dead) return dead;
+  if (lane.jobs.tracking != Tracking::kNone) {
+    if (auto records = nats::EnsureRecords(jetstream_, {.replicas = replicas}); !records) {
+      return records;
+    }
+  }
+  if (lane.queue.external) return {};
   return nats::EnsureJobQueue(jetstream_, pool.KeyOf(lane),
                               {.stream = lane.queue.stream,
                                .consumer = lane.queue.consumer,

@@ -12,7 +12,7 @@ namespace lanekeeper {
 // kRetryable at once, without waiting, while there is no connection.
 class JetStreamQueues final : public Queues {
  public:
-  // `connection` outlives this. `timeout` is that of one request; Ensure makes at most six.
+  // `connection` outlives this. `timeout` is that of one request; Ensure makes at most nine.
   explicit JetStreamQueues(nats::Connection& connection,
                            std::chrono::milliseconds timeout = std::chrono::milliseconds(3000))
       : jetstream_(connection, timeout) {}

@@ -1,7 +1,9 @@
 #include "operator/jetstream/jetstream_queues.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "worker-runtime/nats/testing/nats_cluster.h"
 #include "worker-runtime/nats/testing/nats_test.h"
 
 namespace lanekeeper {
@@ -40,6 +42,26 @@ TEST_F(QueuesTest, MakesTheLanesQueueAndTheDeadLetters) {
   EXPECT_TRUE(queues_.Ensure(pool, pool.lanes[0]).has_value());
 }
 
+TEST_F(QueuesTest, MakesTheRecordsUnlessALaneKeepsNone) {
+  WorkerPool pool = Pool();
+  pool.lanes[0].jobs.tracking = Tracking::kNone;
+  ASSERT_TRUE(queues_.Ensure(pool, pool.lanes[0]).has_value());
+  EXPECT_FALSE(jetstream_.StreamInfo(kRecordStream).has_value());
+  for (const Tracking tracking : {Tracking::kFailures, Tracking::kFull}) {
+    pool.lanes[0].jobs.tracking = tracking;
+    ASSERT_TRUE(queues_.Ensure(pool, pool.lanes[0]).has_value());
+    EXPECT_TRUE(jetstream_.StreamInfo(kRecordStream).has_value());
+    ASSERT_TRUE(jetstream_.DeleteStream(kRecordStream).has_value());
+  }
+}
+
+TEST_F(QueuesTest, JobsOfAnExternalQueueHaveRecordsToo) {
+  WorkerPool pool = Pool();
+  pool.lanes[0].queue = {.external = true, .stream = "THEIRS", .consumer = "theirs"};
+  ASSERT_TRUE(queues_.Ensure(pool, pool.lanes[0]).has_value());
+  EXPECT_TRUE(jetstream_.StreamInfo(kRecordStream).has_value());
+}
+
 TEST_F(QueuesTest, LeavesAnExternalQueueAlone) {
   WorkerPool pool = Pool();
   pool.lanes[0].queue = {.external = true, .stream = "THEIRS", .consumer = "theirs"};
@@ -55,7 +77,8 @@ TEST_F(QueuesTest, RemovingIsIdempotent) {
     EXPECT_TRUE(queues_.RemoveLane(pool.KeyOf(pool.lanes[0])).has_value());
     EXPECT_TRUE(queues_.RemoveDeadLetters(pool.key).has_value());
   }
-  EXPECT_TRUE(jetstream_.StreamNames()->empty());
+  // The records belong to all pools.
+  EXPECT_THAT(*jetstream_.StreamNames(), testing::ElementsAre(kRecordStream));
 }
 
 TEST_F(QueuesTest, FailsAtOnceWithoutAConnection) {
@@ -67,6 +90,34 @@ TEST_F(QueuesTest, FailsAtOnceWithoutAConnection) {
   EXPECT_EQ(queues.Ensure(pool, pool.lanes[0]).error().kind, ErrorKind::kRetryable);
   EXPECT_EQ(queues.RemoveLane(pool.KeyOf(pool.lanes[0])).error().kind, ErrorKind::kRetryable);
   EXPECT_EQ(queues.RemoveDeadLetters(pool.key).error().kind, ErrorKind::kRetryable);
+}
+
+TEST(QueuesInAClusterTest, DeadLettersAndRecordsAreAsSafeAsTheSafestLane) {
+  auto cluster = nats::NatsCluster::Run();
+  ASSERT_TRUE(cluster.has_value()) << cluster.error().message;
+  auto connection = Connect(cluster->url());
+  const nats::JetStream jetstream(*connection, kTestDeadline);
+  JetStreamQueues queues(*connection, kTestDeadline);
+  const auto copies_are = [&jetstream](const char* stream, const char* copies) {
+    const auto state = jetstream.StreamInfo(stream);
+    return state.has_value() && state->config_json.find(copies) != std::string::npos;
+  };
+  WorkerPool pool = Pool();
+  ASSERT_TRUE(queues.Ensure(pool, pool.lanes[0]).has_value());
+  EXPECT_TRUE(copies_are("KV_LK_jobs", "\"num_replicas\":1"));
+
+  pool.lanes.push_back(pool.lanes[0]);
+  pool.lanes[1].name = "long";
+  pool.lanes[1].queue.replicas = 3;
+  const auto ensured = queues.Ensure(pool, pool.lanes[0]);
+  ASSERT_TRUE(ensured.has_value()) << ensured.error().message;
+  EXPECT_TRUE(copies_are("KV_LK_jobs", "\"num_replicas\":3"));
+  EXPECT_TRUE(copies_are("LK_studio_media_DEAD", "\"num_replicas\":3"));
+  EXPECT_TRUE(copies_are("LK_studio_media_short", "\"num_replicas\":1"));
+
+  pool.lanes.pop_back();
+  ASSERT_TRUE(queues.Ensure(pool, pool.lanes[0]).has_value());
+  EXPECT_TRUE(copies_are("KV_LK_jobs", "\"num_replicas\":3")) << "other pools may need them";
 }
 
 }  // namespace

@@ -36,6 +36,8 @@ bool ApplyError(const nats::ApiError& error, LaneSample* sample) {
     case nats::ApiCause::kNoAnswer:
     case nats::ApiCause::kMessageMissing:
     case nats::ApiCause::kQueueFull:
+    case nats::ApiCause::kNoRoom:
+    case nats::ApiCause::kWrongRevision:
     case nats::ApiCause::kBusy:
     case nats::ApiCause::kRefused:
       return false;

@@ -62,6 +62,11 @@ void AddSettings(json& variables, const WorkerPool& pool, const Lane& lane,
   AddVariable(variables, kEnvTimeout, FormatDuration(lane.jobs.timeout));
   AddVariable(variables, kEnvGrace, FormatDuration(lane.workers.grace));
   AddVariable(variables, kEnvAttempts, std::to_string(lane.jobs.attempts_max));
+  AddVariable(variables, kEnvCrashes, std::to_string(lane.jobs.crashes_max));
+  AddVariable(variables, kEnvTracking, std::string(NameOf(lane.jobs.tracking)));
+  if (!lane.jobs.overrun_lane.empty()) {
+    AddVariable(variables, kEnvOverrunLane, lane.jobs.overrun_lane);
+  }
   AddVariable(variables, kEnvBackoffInitial, FormatDuration(lane.jobs.backoff.initial));
   AddVariable(variables, kEnvBackoffMax, FormatDuration(lane.jobs.backoff.max));
 }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "operator/control/ports.h"
 
@@ -74,12 +75,47 @@ TEST(DeploymentManifest, IsTheWholeWishOfALane) {
               {"name": "LANEKEEPER_TIMEOUT", "value": "30s"},
               {"name": "LANEKEEPER_GRACE", "value": "40s1ms"},
               {"name": "LANEKEEPER_ATTEMPTS", "value": "5"},
+              {"name": "LANEKEEPER_CRASHES", "value": "2"},
+              {"name": "LANEKEEPER_TRACKING", "value": "Full"},
               {"name": "LANEKEEPER_BACKOFF_INITIAL", "value": "1s"},
               {"name": "LANEKEEPER_BACKOFF_MAX", "value": "5m"}]}]}}}})");
   json manifest = Build(pool, 3, {.nats_url = "nats://n:4222"});
   EXPECT_EQ(manifest["metadata"]["annotations"][kAnnotationLaneHash], LaneHash(pool.lanes[0]));
   manifest["metadata"]["annotations"][kAnnotationLaneHash] = "HASH";
   EXPECT_EQ(manifest, expected);
+}
+
+TEST(DeploymentManifest, WorkersAreToldWhatHasNoDefaultOnlyWhenItIsSet) {
+  WorkerPool pool = Pool(kTemplate);
+  EXPECT_THAT(Build(pool).dump(), testing::Not(HasSubstr("LANEKEEPER_OVERRUN_LANE")));
+  const std::string hash = LaneHash(pool.lanes[0]);
+  pool.lanes[0].jobs.overrun_lane = "long";
+  EXPECT_THAT(Build(pool).dump(),
+              HasSubstr(R"({"name":"LANEKEEPER_OVERRUN_LANE","value":"long"})"));
+  EXPECT_NE(LaneHash(pool.lanes[0]), hash);
+}
+
+// A setting in the environment that is not in the hash would never reach workers that run.
+TEST(DeploymentManifest, EverySettingInTheEnvironmentIsInTheHash) {
+  const Lane lane = Pool(kTemplate).lanes[0];
+  std::set<std::string> hashes{LaneHash(lane)};
+  const auto add = [&](auto change) {
+    Lane other = lane;
+    change(other);
+    EXPECT_TRUE(hashes.insert(LaneHash(other)).second) << hashes.size();
+  };
+  add([](Lane& changed) { changed.queue.stream = "S"; });
+  add([](Lane& changed) { changed.queue.consumer = "c"; });
+  add([](Lane& changed) { changed.workers.slots = 9; });
+  add([](Lane& changed) { changed.workers.grace *= 2; });
+  add([](Lane& changed) { changed.jobs.timeout *= 2; });
+  add([](Lane& changed) { changed.jobs.attempts_max = 6; });
+  add([](Lane& changed) { changed.jobs.crashes_max = 6; });
+  add([](Lane& changed) { changed.jobs.tracking = Tracking::kFailures; });
+  add([](Lane& changed) { changed.jobs.tracking = Tracking::kNone; });
+  add([](Lane& changed) { changed.jobs.overrun_lane = "long"; });
+  add([](Lane& changed) { changed.jobs.backoff.initial *= 2; });
+  add([](Lane& changed) { changed.jobs.backoff.max *= 2; });
 }
 
 TEST(DeploymentManifest, TemplateIsOtherwiseUntouched) {

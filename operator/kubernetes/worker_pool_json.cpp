@@ -157,6 +157,16 @@ LaneJobs ReadJobs(const Fields& fields, const ClassDefaults& defaults) {
   LaneJobs jobs;
   jobs.timeout = fields.Duration("timeout", defaults.timeout, milliseconds(1), hours(168));
   jobs.attempts_max = static_cast<int>(fields.Integer("attempts", 5, 1, 100));
+  jobs.crashes_max = static_cast<int>(fields.Integer("crashes", 2, 1, 100));
+  constexpr Tracking kTrackings[] = {Tracking::kFull, Tracking::kFailures, Tracking::kNone};
+  jobs.tracking = kTrackings[fields.Choice("tracking", {"Full", "Failures", "None"})];
+  const Fields overrun = fields.Object("onOverrun");
+  jobs.overrun_lane = overrun.Text("moveTo", "");
+  if (overrun.value() != nullptr && jobs.overrun_lane.empty()) {
+    overrun.Refuse("moveTo", "is missing");
+  } else if (overrun.value() != nullptr && jobs.tracking == Tracking::kNone) {
+    fields.Refuse("onOverrun", "needs the jobs' records: set tracking to Full or Failures");
+  }
   const Fields backoff = fields.Object("backoff");
   jobs.backoff.initial = backoff.Duration("initial", seconds(1), milliseconds(1), hours(168));
   jobs.backoff.max = backoff.Duration("max", minutes(5), milliseconds(1), hours(168));
@@ -203,6 +213,37 @@ Lane ReadLane(const Fields& spec, const Fields& fields, const PoolKey& pool) {
   return lane;
 }
 
+const Lane* LaneNamed(const std::vector<Lane>& lanes, const std::string& name) {
+  const auto found = std::ranges::find(lanes, name, &Lane::name);
+  return found == lanes.end() ? nullptr : &*found;
+}
+
+// Following moveTo from `lane` on comes to an end, within as many steps as there are lanes.
+bool OverrunEnds(const std::vector<Lane>& lanes, const Lane& lane) {
+  const Lane* at = &lane;
+  for (std::size_t steps = 0; steps <= lanes.size(); ++steps) {
+    if (at == nullptr || at->jobs.overrun_lane.empty()) return true;
+    at = LaneNamed(lanes, at->jobs.overrun_lane);
+  }
+  return false;
+}
+
+// What stands against moving jobs from `lane` to where it says; empty when nothing does.
+std::string OverrunProblem(const std::vector<Lane>& lanes, const Lane& lane) {
+  const std::string name = "\"" + lane.jobs.overrun_lane + "\" ";
+  const Lane* target = LaneNamed(lanes, lane.jobs.overrun_lane);
+  if (target == nullptr || target == &lane) return name + "is not another lane of the pool";
+  if (target->queue.external) {
+    return name + "has an existing queue.stream: the operator does not know how to publish there";
+  }
+  if (target->jobs.tracking == Tracking::kNone) {
+    return name + "has jobs.tracking None: the job's checkpoint and attempts would be lost";
+  }
+  if (!OverrunEnds(lanes, *target))
+    return name + "leads round in a circle: it has to end somewhere";
+  return "";
+}
+
 std::vector<Lane> ReadLanes(const Fields& spec, const PoolKey& pool) {
   const std::vector<Fields> entries = spec.List("lanes");
   if (entries.empty() || entries.size() > kLanesMax) {
@@ -222,6 +263,11 @@ std::vector<Lane> ReadLanes(const Fields& spec, const PoolKey& pool) {
         !external_queues.emplace(lane.queue.stream, lane.queue.consumer).second) {
       entry.Refuse("queue", "names the same stream and consumer as another lane");
     }
+  }
+  for (std::size_t i = 0; i < lanes.size(); ++i) {
+    if (lanes[i].jobs.overrun_lane.empty()) continue;
+    const std::string problem = OverrunProblem(lanes, lanes[i]);
+    if (!problem.empty()) entries[i].Object("jobs").Object("onOverrun").Refuse("moveTo", problem);
   }
   const bool every_lane_has_one = std::all_of(
       lanes.begin(), lanes.end(), [](const Lane& lane) { return !lane.template_json.empty(); });

@@ -42,6 +42,9 @@ TEST(ParseWorkerPool, LeastManifestGetsEveryDefault) {
                          .replicas = 1},
                .jobs = {.timeout = seconds(30),
                         .attempts_max = 5,
+                        .crashes_max = 2,
+                        .tracking = Tracking::kFull,
+                        .overrun_lane = "",
                         .backoff = {.initial = seconds(1), .max = minutes(5)}},
                .workers = {.min = 0, .max = 10, .slots = 8, .grace = seconds(40)},
                .scaling = {.jobs_per_worker = 8, .scale_down_window = seconds(15)},
@@ -74,9 +77,10 @@ TEST(ParseWorkerPool, EveryFieldCanBeSet) {
     "name": "short", "class": "Long",
     "template": {"spec": {"containers": [{"name": "own", "image": "own:1"}]}},
     "queue": {"maxDepth": 5000, "storage": "Memory", "replicas": 3},
-    "jobs": {"timeout": "45s", "attempts": 3, "backoff": {"initial": "500ms", "max": "1m"}},
+    "jobs": {"timeout": "45s", "attempts": 3, "crashes": 4, "tracking": "Failures",
+             "onOverrun": {"moveTo": "long"}, "backoff": {"initial": "500ms", "max": "1m"}},
     "workers": {"min": 1, "max": 50, "slots": 16, "grace": "2m"},
-    "scaling": {"jobsPerWorker": 32, "scaleDownWindow": "20s"}}])");
+    "scaling": {"jobsPerWorker": 32, "scaleDownWindow": "20s"}}, {"name": "long"}])");
   manifest["spec"]["paused"] = true;
   manifest["spec"]["queue"] = {{"deletePolicy", "Delete"}};
   manifest["metadata"]["uid"] = "p-1";
@@ -103,10 +107,14 @@ TEST(ParseWorkerPool, EveryFieldCanBeSet) {
                          .replicas = 3},
                .jobs = {.timeout = seconds(45),
                         .attempts_max = 3,
+                        .crashes_max = 4,
+                        .tracking = Tracking::kFailures,
+                        .overrun_lane = "long",
                         .backoff = {.initial = milliseconds(500), .max = minutes(1)}},
                .workers = {.min = 1, .max = 50, .slots = 16, .grace = minutes(2)},
                .scaling = {.jobs_per_worker = 32, .scale_down_window = seconds(20)},
-               .template_json = R"({"spec":{"containers":[{"image":"own:1","name":"own"}]}})"}}};
+               .template_json = R"({"spec":{"containers":[{"image":"own:1","name":"own"}]}})"},
+          pool->lanes.back()}};
   EXPECT_EQ(*pool, expected);
 }
 
@@ -222,6 +230,20 @@ INSTANTIATE_TEST_SUITE_P(
                     "spec.lanes[1].jobs.timeout: must be a duration such as \"30s\", is a number"},
         RefusalCase{"AttemptsZero", "/spec/lanes/1/jobs/attempts", "0",
                     "spec.lanes[1].jobs.attempts: must be at least 1, is 0"},
+        RefusalCase{"CrashesZero", "/spec/lanes/1/jobs/crashes", "0",
+                    "spec.lanes[1].jobs.crashes: must be at least 1, is 0"},
+        RefusalCase{"TrackingUnknown", "/spec/lanes/1/jobs/tracking", R"("full")",
+                    "spec.lanes[1].jobs.tracking: \"full\" is not one of Full, Failures, None"},
+        RefusalCase{"OverrunWithoutALane", "/spec/lanes/1/jobs/onOverrun", "{}",
+                    "spec.lanes[1].jobs.onOverrun.moveTo: is missing"},
+        RefusalCase{"OverrunToNobody", "/spec/lanes/1/jobs/onOverrun", R"({"moveTo":"c"})",
+                    "spec.lanes[1].jobs.onOverrun.moveTo: \"c\" is not another lane of the pool"},
+        RefusalCase{"OverrunToItself", "/spec/lanes/1/jobs/onOverrun", R"({"moveTo":"b"})",
+                    "spec.lanes[1].jobs.onOverrun.moveTo: \"b\" is not another lane of the pool"},
+        RefusalCase{"OverrunWithoutRecords", "/spec/lanes/1/jobs",
+                    R"({"tracking":"None","onOverrun":{"moveTo":"a"}})",
+                    "spec.lanes[1].jobs.onOverrun: needs the jobs' records: set tracking to Full "
+                    "or Failures"},
         RefusalCase{"BackoffBackwards", "/spec/lanes/1/jobs/backoff/initial", R"("6m")",
                     "spec.lanes[1].jobs.backoff.initial: must not be more than max (default 5m)"},
         RefusalCase{"TwoReplicas", "/spec/lanes/1/queue/replicas", "2",
@@ -264,6 +286,64 @@ INSTANTIATE_TEST_SUITE_P(
                     "workers.grace of the lane"}),
     [](const auto& test) { return test.param.name; });
 
+struct OverrunCase {
+  const char* name;
+  const char* lanes;
+  const char* problem;  // Of lane 0; empty: there is none.
+};
+void PrintTo(const OverrunCase& row, std::ostream* out) { *out << row.name; }
+
+class OverrunTest : public testing::TestWithParam<OverrunCase> {};
+
+TEST_P(OverrunTest, GoesWhereItCanEnd) {
+  const Result<WorkerPool> pool = WorkerPoolFromJson(Manifest(GetParam().lanes));
+  if (std::string_view(GetParam().problem).empty()) {
+    EXPECT_TRUE(pool) << pool.error().message;
+  } else {
+    ASSERT_FALSE(pool);
+    EXPECT_THAT(pool.error().message, HasSubstr(GetParam().problem));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Rows, OverrunTest,
+    testing::Values(
+        OverrunCase{"AChainOfThree",
+                    R"([{"name":"a","jobs":{"onOverrun":{"moveTo":"b"}}},
+                        {"name":"b","jobs":{"onOverrun":{"moveTo":"c"}}},{"name":"c"}])",
+                    ""},
+        OverrunCase{"TwoIntoOne",
+                    R"([{"name":"a","jobs":{"onOverrun":{"moveTo":"c"}}},
+                        {"name":"b","jobs":{"onOverrun":{"moveTo":"c"}}},{"name":"c"}])",
+                    ""},
+        OverrunCase{"OutOfAnExistingStream",
+                    R"([{"name":"a","queue":{"stream":"S","consumer":"C"},
+                         "jobs":{"onOverrun":{"moveTo":"b"}}},{"name":"b"}])",
+                    ""},
+        OverrunCase{"IntoAnExistingStream",
+                    R"([{"name":"a","jobs":{"onOverrun":{"moveTo":"b"}}},
+                        {"name":"b","queue":{"stream":"S","consumer":"C"}}])",
+                    "spec.lanes[0].jobs.onOverrun.moveTo: \"b\" has an existing queue.stream"},
+        OverrunCase{"IntoALaneWithoutRecords",
+                    R"([{"name":"a","jobs":{"onOverrun":{"moveTo":"b"}}},
+                        {"name":"b","jobs":{"tracking":"None"}}])",
+                    "spec.lanes[0].jobs.onOverrun.moveTo: \"b\" has jobs.tracking None"},
+        OverrunCase{"ToEachOther",
+                    R"([{"name":"a","jobs":{"onOverrun":{"moveTo":"b"}}},
+                        {"name":"b","jobs":{"onOverrun":{"moveTo":"a"}}}])",
+                    "spec.lanes[0].jobs.onOverrun.moveTo: \"b\" leads round in a circle"},
+        OverrunCase{"RoundOverThree",
+                    R"([{"name":"a","jobs":{"onOverrun":{"moveTo":"b"}}},
+                        {"name":"b","jobs":{"onOverrun":{"moveTo":"c"}}},
+                        {"name":"c","jobs":{"onOverrun":{"moveTo":"a"}}}])",
+                    "spec.lanes[0].jobs.onOverrun.moveTo: \"b\" leads round in a circle"},
+        OverrunCase{"IntoACircleOfOthers",
+                    R"([{"name":"a","jobs":{"onOverrun":{"moveTo":"b"}}},
+                        {"name":"b","jobs":{"onOverrun":{"moveTo":"c"}}},
+                        {"name":"c","jobs":{"onOverrun":{"moveTo":"b"}}}])",
+                    "spec.lanes[0].jobs.onOverrun.moveTo: \"b\" leads round in a circle"}),
+    [](const auto& test) { return test.param.name; });
+
 TEST(ParseWorkerPool, AllProblemsAreNamedUpToALimit) {
   json manifest = Manifest();
   for (int i = 0; i < 16; ++i) {
@@ -290,9 +370,10 @@ TEST(ParseWorkerPool, NothingBreaksIt) {
     "template": {"metadata": {"labels": {"a": "b"}, "annotations": {"a": "b"}},
                  "spec": {"containers": [{"name": "own", "image": "x", "env": [{"name": "A"}]}]}},
     "queue": {"stream": "S", "consumer": "C"},
-    "jobs": {"timeout": "45s", "attempts": 3, "backoff": {"initial": "500ms", "max": "1m"}},
+    "jobs": {"timeout": "45s", "attempts": 3, "crashes": 4, "tracking": "Failures",
+             "onOverrun": {"moveTo": "long"}, "backoff": {"initial": "500ms", "max": "1m"}},
     "workers": {"min": 1, "max": 50, "slots": 16, "grace": "2m"},
-    "scaling": {"jobsPerWorker": 32, "scaleDownWindow": "20s"}}])");
+    "scaling": {"jobsPerWorker": 32, "scaleDownWindow": "20s"}}, {"name": "long"}])");
   const json values = json::parse(
       R"([null, true, 0, -1, 1e308, 18446744073709551615, "", "\ud83d\ude00", [], [[]], {}, {"a":{}}])");
   const json flat = manifest.flatten();
