@@ -6,7 +6,7 @@ export LANEKEEPER_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lanekeeper
 export PATH := $(LANEKEEPER_CACHE)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build binaries run test unit e2e-up e2e-down e2e bench-react bench-idle format tidy clean
+.PHONY: help deps build binaries run test unit e2e-up e2e-down e2e bench-react bench-idle bench-runtime bench-rivals chaos-runtime format tidy clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,22 @@ bench-react: build e2e-up ## publish -> Deployment patched, 30 bursts and more
 
 bench-idle: build e2e-up ## 100 lanes at rest: memory, CPU, API writes of the operator
 	@$(BUILD)/bin/lanekeeper-bench-idle $(ARGS)
+
+bench-runtime: deps ## the worker runtime: throughput, start latency, memory, retry wave, restarts
+	@cmake -G Ninja -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
+	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-bench-runtime
+	@$(BUILD)/bin/lanekeeper-bench-runtime $(ARGS)
+
+bench-rivals: deps ## the same no-op jobs drained by Lanekeeper, asynq (Redis) and River (PostgreSQL)
+	@e2e/tools/install.sh rivals
+	@cmake -G Ninja -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
+	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-bench-rivals
+	@$(BUILD)/bin/lanekeeper-bench-rivals $(ARGS)
+
+chaos-runtime: deps ## kill workers and servers under load, and show that no job is lost
+	@cmake -G Ninja -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
+	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-chaos-runtime
+	@$(BUILD)/bin/lanekeeper-chaos-runtime $(ARGS)
 
 format: ## clang-format in place
 	@git ls-files -co --exclude-standard '*.h' '*.cpp' | xargs clang-format-14 -i

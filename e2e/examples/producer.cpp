@@ -48,7 +48,7 @@ class Producer {
     const std::string id = std::to_string(run_) + "-" + std::to_string(++published_);
     const auto ack = jetstream_.PublishAck(
         JobSubject({namespace_, pool_, kind.lane}), kind.payload,
-        {{std::string(kHeaderJobId), id}, {std::string(kHeaderType), kind.type}});
+        {{std::string(kHeaderMessageId), id}, {std::string(kHeaderType), kind.type}});
     if (!ack) {
       std::fprintf(stderr, "lane %s: %s\n", kind.lane, ack.error().error.message.c_str());
     }

@@ -235,8 +235,9 @@ int Jobs::Publish(const LaneKey& key, int count, const std::string& type,
                   const std::string& payload, const std::string& id_prefix) {
   int stored = 0;
   for (int n = 0; n < count; ++n) {
-    const nats::Headers headers = {{std::string(kHeaderJobId), id_prefix + "-" + std::to_string(n)},
-                                   {std::string(kHeaderType), type}};
+    const nats::Headers headers = {
+        {std::string(kHeaderMessageId), id_prefix + "-" + std::to_string(n)},
+        {std::string(kHeaderType), type}};
     const auto ack = jetstream_.PublishAck(JobSubject(key), payload, headers);
     if (ack) {
       ++stored;

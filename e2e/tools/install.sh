@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # Installs what building and testing Lanekeeper takes, on Debian 12 (bookworm).
 #
-#   install.sh [packages|nats|cluster|all]     default: all
+#   install.sh [packages|nats|cluster|rivals|all]     default: all
 #
 #   packages   compilers and libraries to build the C++ code, and its formatters (apt)
 #   nats       nats-server and the nats CLI, built from the pins in nats/go.mod
 #   cluster    what e2e/cluster needs: containerd and friends (apt), Kubernetes and etcd, built from
 #              the pins in kubernetes/go.mod and etcd/go.mod
+#   rivals     what `make bench-rivals` compares with: Redis and PostgreSQL (apt), and the programs in
+#              rivals/ that drain them with asynq and River. Only on demand, not part of all; on a
+#              machine with systemd Debian starts both databases, and the benchmark uses neither
 #
 # Programs go to $LANEKEEPER_CACHE/bin (default ~/.cache/lanekeeper/bin), outside the tree, so that
 # every checkout shares them. A target whose pins did not change is left alone: a second call takes
@@ -33,6 +36,7 @@ cluster_packages=(
   nftables iptables iproute2 conntrack ethtool socat
   curl jq openssl gcc libc6-dev procps
 )
+rivals_packages=(redis-server redis-tools postgresql util-linux)
 
 say() { printf '[install %3ds] %s\n' "$SECONDS" "$*"; }
 die() { printf '[install] error: %s\n' "$*" >&2; exit 1; }
@@ -122,7 +126,9 @@ build_module() {
   shift 2
   for package in "$@"; do programs+=("$(program_name "$package")"); done
   for program in "${programs[@]}"; do [[ -x $bin_dir/$program ]] || complete=no; done
-  stamp=$({ go version; echo "$ldflags $*"; cat "$tools_dir/$module/go.mod" "$tools_dir/$module/go.sum"; } |
+  # The last files: sources of our own, which only some modules have.
+  stamp=$({ go version; echo "$ldflags $*"; cat "$tools_dir/$module/go.mod" "$tools_dir/$module/go.sum"
+    find "$tools_dir/$module" -mindepth 2 -name '*.go' -print0 | sort -z | xargs -0r cat; } |
     sha256sum | cut -d' ' -f1)
   if [[ $complete == yes && -f $stamp_file && $(<"$stamp_file") == "$stamp" ]]; then return 0; fi
   rm -rf "$staging" && mkdir -p "$staging"
@@ -152,6 +158,12 @@ install_nats() {
   cli_version=$(pinned_version nats github.com/nats-io/natscli)
   with_lock nats build_module nats "-X main.version=${cli_version#v}" \
     github.com/nats-io/nats-server/v2 github.com/nats-io/natscli/nats
+}
+
+install_rivals() {
+  require_go
+  with_lock apt install_packages rivals "${rivals_packages[@]}"
+  with_lock rivals build_module rivals "" ./rival-asynq ./rival-river
 }
 
 install_etcd() {
@@ -188,15 +200,16 @@ install_cluster() {
 
 main() {
   local target=${1:-all}
-  if (($# > 1)); then die "usage: install.sh [packages|nats|cluster|all]"; fi
+  if (($# > 1)); then die "usage: install.sh [packages|nats|cluster|rivals|all]"; fi
   mkdir -p "$bin_dir" "$state_dir"
   case $target in
     packages) with_lock apt install_packages build "${build_packages[@]}" ;;
     nats) install_nats ;;
     cluster) install_cluster ;;
+    rivals) install_rivals ;;
     all) install_cluster with-everything ;;
     -h | --help | help) sed -n '2,/^set -euo/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; return 0 ;;
-    *) die "unknown target '$target'; usage: install.sh [packages|nats|cluster|all]" ;;
+    *) die "unknown target '$target'; usage: install.sh [packages|nats|cluster|rivals|all]" ;;
   esac
   say "$target: ready (programs in $bin_dir)"
 }
