@@ -8,7 +8,6 @@
 #include "worker-runtime/base/backoff.h"
 #include "worker-runtime/base/log.h"
 #include "worker-runtime/nats/callback_ids.h"
-#include "worker-runtime/nats/gather.h"
 
 namespace lanekeeper::nats {
 namespace {
@@ -382,9 +381,7 @@ Result<void> Connection::Impl::EnsureAnswers() {
   const std::size_t prefix = inbox_.size() + 1;
   auto made = CallbackSubscription::Make(
       inbox_ + ".*",
-      [weak, prefix, gather = std::make_shared<Gather>(),
-       together = options_.writes == ConnectOptions::Writes::kTogether](Message message) {
-        if (together) gather->Came();
+      [weak, prefix](Message message) {
         const auto self = weak.lock();
         if (!self || message.subject.size() <= prefix) return;
         const std::string token = message.subject.substr(prefix);

@@ -10,7 +10,6 @@
 
 #include "worker-runtime/base/backoff.h"
 #include "worker-runtime/base/log.h"
-#include "worker-runtime/nats/gather.h"
 #include "worker-runtime/nats/jetstream.h"
 #include "worker-runtime/nats/pull_status.h"
 
@@ -84,8 +83,7 @@ class PullLoop final : public PullConsumer {
   std::unique_ptr<Subscription> inbox_;
   std::uint64_t epoch_ = 0;
   std::vector<Delivery> received_;  // Not yet handed out.
-  Gather gather_;
-  MonotonicTime heard_at_{};  // Last sign of life on the inbox, or when the pull was sent.
+  MonotonicTime heard_at_{};        // Last sign of life on the inbox, or when the pull was sent.
   MonotonicTime received_at_{};
   MonotonicTime ask_after_{};  // Paces what would fail again at once.
   int failures_ = 0;
@@ -197,7 +195,6 @@ void PullLoop::ReadWhatIsHere() {
 }
 
 void PullLoop::Receive(Message message) {
-  gather_.Came();
   heard_at_ = steady_clock::now();
   if (message.reply.empty() && message.status != 0) {
     React(ReadPullStatus(message));
