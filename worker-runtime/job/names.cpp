@@ -86,7 +86,7 @@ std::string WakeSubject(const LaneKey& key) {
   return Join({"lk.v1.wake", key.pool_namespace, key.pool, key.lane}, '.');
 }
 
-std::string RecordKey(const LaneKey& key, std::string_view job_id) {
+std::string JobIdToken(std::string_view job_id) {
   constexpr std::string_view hex = "0123456789ABCDEF";
   std::string token;
   token.reserve(job_id.size());
@@ -98,11 +98,19 @@ std::string RecordKey(const LaneKey& key, std::string_view job_id) {
       token.append({'=', hex[byte >> 4], hex[byte & 15]});
     }
   }
-  return Join({key.pool_namespace, key.pool, key.lane, token}, '.');
+  return token;
+}
+
+std::string RecordKey(const LaneKey& key, std::string_view job_id) {
+  return Join({key.pool_namespace, key.pool, key.lane, JobIdToken(job_id)}, '.');
+}
+
+std::string RecordSubjectPrefix(const LaneKey& key) {
+  return "$KV." + Join({kRecordBucket, key.pool_namespace, key.pool, key.lane, ""}, '.');
 }
 
 std::string RecordSubject(const LaneKey& key, std::string_view job_id) {
-  return "$KV." + std::string(kRecordBucket) + "." + RecordKey(key, job_id);
+  return RecordSubjectPrefix(key) + JobIdToken(job_id);
 }
 
 std::string RecordSubjectFilter(const LaneKey& key) {

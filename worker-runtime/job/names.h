@@ -56,6 +56,8 @@ inline constexpr std::string_view kRecordBucket = "LK_jobs";
 inline constexpr std::string_view kRecordStream = "KV_LK_jobs";
 std::string RecordKey(const LaneKey& key, std::string_view job_id);      // <ns>.<pool>.<lane>.<id>
 std::string RecordSubject(const LaneKey& key, std::string_view job_id);  // $KV.LK_jobs.<key>
+std::string RecordSubjectPrefix(const LaneKey& key);  // All of it but the id's token.
+std::string JobIdToken(std::string_view job_id);      // <id>
 std::string RecordSubjectFilter(const LaneKey& key);  // $KV.LK_jobs.<ns>.<pool>.<lane>.*
 
 // Message headers of the queue contract.

@@ -74,19 +74,6 @@ ApiResult<PubAck> JetStream::PublishAck(std::string_view subject, std::string_vi
   return ack;
 }
 
-void JetStream::PublishAsync(std::string_view subject, std::string_view payload,
-                             const Headers& headers,
-                             std::function<void(ApiResult<PubAck>)> handler) const {
-  connection_.RequestAsync(subject, payload, headers, timeout_,
-                           [handler = std::move(handler)](Result<Message> answer) {
-                             if (!answer) {
-                               handler(tl::unexpected(NoAnswer(std::move(answer).error())));
-                             } else {
-                               handler(ParsePubAck(*answer));
-                             }
-                           });
-}
-
 ApiResult<StreamState> JetStream::StreamInfo(std::string_view stream,
                                              std::string_view subjects_filter) const {
   if (auto bad = CheckName(stream)) return tl::unexpected(*std::move(bad));

@@ -6,7 +6,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,10 +29,6 @@ class JetStream {
                                const Headers& headers = {}) const;
   ApiResult<PubAck> PublishAck(std::string_view subject, std::string_view payload,
                                const Headers& headers, std::chrono::milliseconds timeout) const;
-
-  // The same without waiting; see Connection::RequestAsync for the thread `handler` runs on.
-  void PublishAsync(std::string_view subject, std::string_view payload, const Headers& headers,
-                    std::function<void(ApiResult<PubAck>)> handler) const;
 
   // The answer of `$JS.API.<api>` when it is one of success; `request_json` may be empty.
   ApiResult<Message> Call(std::string_view api, std::string_view request_json) const;

@@ -20,6 +20,8 @@ constexpr int kVersion = 1;
 // Appends the fields of one object; nlohmann would build a tree for every record of every job.
 class ObjectText {
  public:
+  ObjectText() { text_.reserve(512); }  // A record without a checkpoint or a result.
+
   void Number(std::string_view name, std::uint64_t value) {
     Name(name);
     text_ += std::to_string(value);

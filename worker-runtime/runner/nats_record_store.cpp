@@ -5,6 +5,7 @@
 
 #include "worker-runtime/base/log.h"
 #include "worker-runtime/job/job.h"
+#include "worker-runtime/nats/jetstream.h"
 #include "worker-runtime/nats/job_record_json.h"
 #include "worker-runtime/nats/queue_setup.h"
 
@@ -42,14 +43,15 @@ Result<StoredRecord> ReadAnswer(Result<nats::Message> answer) {
 
 NatsRecordStore::NatsRecordStore(nats::Connection& connection, NatsRecordStoreOptions options)
     : connection_(connection),
-      jetstream_(connection, options.answer_timeout),
       options_(std::move(options)),
+      subject_prefix_(RecordSubjectPrefix(options_.lane)),
       done_ttl_(std::to_string(options_.done_kept.count()) + "s"),
       prepared_(std::make_shared<std::atomic<bool>>(false)) {}
 
 Result<void> NatsRecordStore::Prepare() {
   if (*prepared_) return {};
-  if (auto ready = nats::EnsureRecords(jetstream_, {}); !ready) {
+  if (auto ready = nats::EnsureRecords(nats::JetStream(connection_, options_.answer_timeout), {});
+      !ready) {
     return Wrap(std::move(ready).error(), "making the records' bucket");
   }
   *prepared_ = true;
@@ -76,9 +78,12 @@ void NatsRecordStore::WriteAsync(const JobRecord& record, std::uint64_t based_on
                                  WriteHandler handler) {
   nats::Headers headers{{kHeaderExpected, std::to_string(based_on)}};
   if (record.state == JobState::kDone) headers.emplace_back(kHeaderTtl, done_ttl_);
-  jetstream_.PublishAsync(
-      RecordSubject(options_.lane, record.id), nats::WriteJobRecord(record), headers,
-      [prepared = prepared_, handler = std::move(handler)](nats::ApiResult<nats::PubAck> ack) {
+  connection_.RequestAsync(
+      subject_prefix_ + JobIdToken(record.id), nats::WriteJobRecord(record), headers,
+      options_.answer_timeout,
+      [prepared = prepared_, handler = std::move(handler)](const Result<nats::Message>& answer) {
+        if (!answer) return handler({.kind = Written::Kind::kFailed, .error = answer.error()});
+        const nats::ApiResult<nats::PubAck> ack = nats::ParsePubAck(*answer);
         if (ack) return handler({.kind = Written::Kind::kStored, .revision = ack->sequence});
         if (ack.error().cause == nats::ApiCause::kWrongRevision) {
           return handler({.kind = Written::Kind::kOutdated, .error = ack.error().error});

@@ -10,7 +10,6 @@
 
 #include "worker-runtime/job/names.h"
 #include "worker-runtime/nats/connection.h"
-#include "worker-runtime/nats/jetstream.h"
 #include "worker-runtime/runner/record_store.h"
 
 namespace lanekeeper::runner {
@@ -35,8 +34,8 @@ class NatsRecordStore final : public RecordStore {
 
  private:
   nats::Connection& connection_;
-  const nats::JetStream jetstream_;
   const NatsRecordStoreOptions options_;
+  const std::string subject_prefix_;
   const std::string done_ttl_;
   // Shared with answers that may come after the end of this.
   const std::shared_ptr<std::atomic<bool>> prepared_;

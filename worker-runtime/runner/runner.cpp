@@ -286,13 +286,13 @@ void Runner::Receive(std::vector<Received> received) {
 }
 
 void Runner::Claim(const JobHandle& job, JobRecord claim) {
-  const auto shared = std::make_shared<JobRecord>(std::move(claim));
-  records_->WriteAsync(*shared, 0, [this, job, shared](const Written& written) {
+  const auto record = std::make_shared<const JobRecord>(std::move(claim));
+  records_->WriteAsync(*record, 0, [this, job, record](const Written& written) {
     if (written.kind == Written::Kind::kStored) {
-      job->Claimed(std::move(*shared), written.revision);
+      job->Claimed(record, written.revision);
       tasks_.Push({.step = Task::Step::kRun, .job = job});
     } else {
-      tasks_.Push({.step = Task::Step::kAdmit, .job = job, .tried = std::move(*shared)});
+      tasks_.Push({.step = Task::Step::kAdmit, .job = job, .tried = *record});
     }
   });
 }

@@ -14,6 +14,11 @@ constexpr std::chrono::milliseconds kRenewRetry{250};
 constexpr int kCheckpointTriesMax = 3;
 constexpr std::chrono::milliseconds kCheckpointPause{500};
 
+const std::shared_ptr<const JobRecord>& NoRecord() {
+  static const auto none = std::make_shared<const JobRecord>();
+  return none;
+}
+
 }  // namespace
 
 RunningJob::RunningJob(JobSource& source, RecordStore* records, Received received,
@@ -26,11 +31,16 @@ RunningJob::RunningJob(JobSource& source, RecordStore* records, Received receive
       head_(DecodeHead(message_)),
       limits_(limits),
       renewed_at_(now),
-      tried_at_(now) {}
+      tried_at_(now),
+      record_(NoRecord()) {}
 
 // ---- Its claim ----
 
 void RunningJob::Claimed(JobRecord record, std::uint64_t revision) {
+  Claimed(std::make_shared<const JobRecord>(std::move(record)), revision);
+}
+
+void RunningJob::Claimed(std::shared_ptr<const JobRecord> record, std::uint64_t revision) {
   const std::lock_guard lock(mutex_);
   record_ = std::move(record);
   revision_ = revision;
@@ -39,12 +49,12 @@ void RunningJob::Claimed(JobRecord record, std::uint64_t revision) {
 
 void RunningJob::Unrecorded(JobRecord record) {
   const std::lock_guard lock(mutex_);
-  record_ = std::move(record);
+  record_ = std::make_shared<const JobRecord>(std::move(record));
 }
 
 JobRecord RunningJob::record() const {
   const std::lock_guard lock(mutex_);
-  return record_;
+  return *record_;
 }
 
 std::uint64_t RunningJob::revision() const {
@@ -59,10 +69,10 @@ bool RunningJob::recorded() const {
 
 JobStart RunningJob::StartOfRun() const {
   const std::lock_guard lock(mutex_);
-  return {.attempt = record_.attempts + 1,
-          .run = record_.runs,
+  return {.attempt = record_->attempts + 1,
+          .run = record_->runs,
           .fence = recorded_ ? revision_ : 0,
-          .checkpoint = record_.checkpoint};
+          .checkpoint = record_->checkpoint};
 }
 
 Written RunningJob::Store(JobRecord record, const std::function<bool(int tries)>& pause) {
@@ -85,7 +95,7 @@ Written RunningJob::Store(JobRecord record, const std::function<bool(int tries)>
   }
   written = records_->WriteSurely(record, based_on, pause);
   if (written.kind == Written::Kind::kOutdated) LoseFence();
-  WriteEnded(record, written);
+  WriteEnded(std::make_shared<const JobRecord>(std::move(record)), written);
   return written;
 }
 
@@ -101,17 +111,17 @@ bool RunningJob::StoreAsync(std::shared_ptr<const JobRecord> record,
   records_->WriteAsync(
       *record, based_on,
       [self = shared_from_this(), record, handler = std::move(handler)](const Written& written) {
-        self->WriteEnded(*record, written);
+        self->WriteEnded(record, written);
         handler(written);
       });
   return true;
 }
 
-void RunningJob::WriteEnded(const JobRecord& record, const Written& written) {
+void RunningJob::WriteEnded(std::shared_ptr<const JobRecord> record, const Written& written) {
   const std::lock_guard lock(mutex_);
   writing_ = false;
   if (written.kind == Written::Kind::kStored) {
-    record_ = record;
+    record_ = std::move(record);
     revision_ = written.revision;
     recorded_ = true;
   }
@@ -179,7 +189,7 @@ bool RunningJob::ProgressIsDue(MonotonicTime now) const {
 }
 
 JobRecord RunningJob::WithProgress() const {
-  JobRecord record = record_;
+  JobRecord record = *record_;
   record.progress = progress_;
   record.progress_note = progress_note_;
   return record;
@@ -210,7 +220,7 @@ void RunningJob::CheckFence() {
         if (!read) return;  // The next renewal asks again.
         const std::lock_guard lock(self->mutex_);
         if (self->writing_ || read->revision <= self->revision_) return;
-        if (read->record && SameClaim(*read->record, self->record_)) {
+        if (read->record && SameClaim(*read->record, *self->record_)) {
           self->revision_ = read->revision;  // Our own write, whose answer was lost.
         } else {
           self->LoseFence();

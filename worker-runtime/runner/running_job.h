@@ -50,6 +50,7 @@ class RunningJob final : public JobContext, public std::enable_shared_from_this<
   // ---- Its claim ----
 
   // `record` is stored as `revision`, and from here on ours to change.
+  void Claimed(std::shared_ptr<const JobRecord> record, std::uint64_t revision);
   void Claimed(JobRecord record, std::uint64_t revision);
   // The job runs without a stored record: the lane keeps none, or none of a first delivery.
   void Unrecorded(JobRecord record);
@@ -101,7 +102,7 @@ class RunningJob final : public JobContext, public std::enable_shared_from_this<
 
   void WriteProgress(MonotonicTime now);
   void CheckFence();
-  void WriteEnded(const JobRecord& record, const Written& written);
+  void WriteEnded(std::shared_ptr<const JobRecord> record, const Written& written);
   void LoseFence();
 
   JobSource& source_;
@@ -124,7 +125,7 @@ class RunningJob final : public JobContext, public std::enable_shared_from_this<
   MonotonicTime tried_at_;
 
   std::condition_variable write_ended_;
-  JobRecord record_;
+  std::shared_ptr<const JobRecord> record_;  // Never null.
   std::uint64_t revision_ = 0;
   bool recorded_ = false;
   bool writing_ = false;

@@ -48,8 +48,10 @@ TEST_F(SettlerTest, AcknowledgesOnce) {
 }
 
 TEST_F(SettlerTest, TriesAgainWhenAnAckGotNoAnswer) {
+  Settler patient(source_, {.try_pause = milliseconds(1), .tries_max = 100'000});
   source_.FailAcknowledge(Fail(ErrorKind::kRetryable, "timeout"));
-  auto settled = SettleLater(Ack{});
+  auto settled = std::async(std::launch::async,
+                            [&] { return patient.Settle(*running_, Ack{}, std::nullopt); });
   ASSERT_TRUE(source_.WaitForEvent("refused ack 1"));
   source_.FailAcknowledge({});
   EXPECT_EQ(settled.get(), Settled::kAcknowledged);

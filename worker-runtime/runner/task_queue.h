@@ -97,7 +97,7 @@ class TaskQueue {
       wanted = std::min(wanted, kActiveMax - active_ - waking_);
       if (wanted <= 0 && !standby_ && waking_ == 0) wanted = 1;
     }
-    const int wake = std::clamp(wanted, 0, idle_ - waking_);
+    const int wake = std::clamp(wanted, 0, std::max(0, idle_ - waking_));
     waking_ += wake;
     return wake;
   }
