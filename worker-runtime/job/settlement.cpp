@@ -183,7 +183,8 @@ Decided DecideSettlement(const SettlementPolicy& policy, JobRecord record, const
     if (record.crashes >= policy.crashes_max) {
       return Dead(std::move(record), kDeadCrashesUsedUp, crashed->output);
     }
-    return Again(std::move(record), policy.backoff.After(record.crashes));
+    const auto delay = policy.backoff.After(record.crashes);
+    return Again(std::move(record), delay);
   }
   // Its own limit holds in every lane.
   if (ending.overran && !ending.own_time && !policy.overrun_lane.empty()) {

@@ -4,7 +4,6 @@
 #include <condition_variable>
 #include <mutex>
 #include <nlohmann/json.hpp>
-#include <ranges>
 #include <utility>
 
 #include "worker-runtime/base/backoff.h"
@@ -235,7 +234,8 @@ Result<DeadList> DeadLetters::ListNewestFirst(const DeadListOptions& options,
       std::ranges::move(page->entries, std::back_inserter(window));
       at = page->next;
     }
-    for (DeadEntry& entry : window | std::views::reverse) {
+    std::ranges::reverse(window);
+    for (DeadEntry& entry : window) {
       if (entry.part == DeadPart::kSecond || !Matches(options.filter, entry)) continue;
       if (list.entries.size() == options.limit) {
         list.next = entry.sequence;

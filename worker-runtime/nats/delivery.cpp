@@ -47,7 +47,8 @@ Result<void> Confirmed(Connection& connection, const Delivery& delivery, std::st
                                      std::clamp(left, milliseconds(1), kConfirmTry));
     if (answer && !answer->NoResponders()) return {};
     // Around a change of leader that is as it is for a consumer that is gone.
-    Error error = answer ? Error{ErrorKind::kRetryable,
+    const bool nobody = answer.has_value();
+    Error error = nobody ? Error{ErrorKind::kRetryable,
                                  "nobody takes the ack: the consumer is gone or has no leader"}
                          : std::move(answer).error();
     if (error.kind != ErrorKind::kRetryable) return tl::unexpected(std::move(error));
@@ -56,7 +57,7 @@ Result<void> Confirmed(Connection& connection, const Delivery& delivery, std::st
     // While disconnected a request fails at once.
     if (!connection.Connected()) {
       connection.WaitConnected(std::chrono::ceil<milliseconds>(rest));
-    } else if (answer) {
+    } else if (nobody) {
       std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(kNobodyPause, rest));
     }
   }

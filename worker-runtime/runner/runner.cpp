@@ -239,7 +239,7 @@ void Runner::Fetch(int free_slots) {
   if (records_ != nullptr) prepared = records_->Prepare();
   Result<std::vector<Received>> fetched = prepared
                                               ? source_.Fetch(free_slots, options_.fetch_timeout)
-                                              : tl::unexpected(std::move(prepared).error());
+                                              : tl::unexpected(prepared.error());
   std::string error = fetched ? std::string() : fetched.error().message;
   bool changed = false;
   {
