@@ -65,8 +65,14 @@ void CrashBoard::WatchSignals() {
 
 void CrashBoard::SitDown() {
   static thread_local std::array<char, kSignalStackBytes> signal_stack;
-  const stack_t stack{.ss_sp = signal_stack.data(), .ss_flags = 0, .ss_size = signal_stack.size()};
-  sigaltstack(&stack, nullptr);
+  stack_t before{};
+  sigaltstack(nullptr, &before);
+  // A sanitizer has one of its own, and takes back what it finds when the thread ends.
+  if ((before.ss_flags & SS_DISABLE) != 0) {
+    const stack_t stack{
+        .ss_sp = signal_stack.data(), .ss_flags = 0, .ss_size = signal_stack.size()};
+    sigaltstack(&stack, nullptr);
+  }
   const std::size_t seat = taken_++;
   assert(seat < count_);
   Seat::own = &seats_[seat];
