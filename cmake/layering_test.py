@@ -14,7 +14,7 @@ import sys
 PURE_ROOMS = {
     "worker-runtime/job": ("worker-runtime/job/", "worker-runtime/base/result.h",
                            "worker-runtime/base/backoff.h", "worker-runtime/base/duration.h",
-                           "worker-runtime/base/time.h"),
+                           "worker-runtime/base/text.h", "worker-runtime/base/time.h"),
     "operator/scaling": ("operator/scaling/", "worker-runtime/job/", "worker-runtime/base/result.h",
                          "worker-runtime/base/backoff.h", "worker-runtime/base/duration.h",
                            "worker-runtime/base/time.h"),

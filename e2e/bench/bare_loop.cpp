@@ -5,16 +5,11 @@
 #include <memory>
 #include <stdexcept>
 
+#include "worker-runtime/base/destroy_with.h"
+
 namespace lanekeeper::e2e {
 namespace {
 
-template <auto Destroy>
-struct DestroyWith {
-  template <typename T>
-  void operator()(T* object) const noexcept {
-    Destroy(object);
-  }
-};
 using Options = std::unique_ptr<natsOptions, DestroyWith<natsOptions_Destroy>>;
 using Session = std::unique_ptr<natsConnection, DestroyWith<natsConnection_Destroy>>;
 using Context = std::unique_ptr<jsCtx, DestroyWith<jsCtx_Destroy>>;

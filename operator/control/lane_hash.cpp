@@ -3,17 +3,18 @@
 #include <string_view>
 
 #include "operator/control/ports.h"
+#include "worker-runtime/base/text.h"
 
 namespace lanekeeper {
 namespace {
 
-// FNV-1a, 64 bit: stable across versions and machines, which std::hash does not promise. Nothing
-// here is a secret and nobody gains by a collision: the worst is a change applied one pass late.
-class Fnv1a {
+// Nothing here is a secret and nobody gains by a collision: the worst is a change applied one pass
+// late.
+class FieldHash {
  public:
   void Add(std::string_view text) {
-    for (const char c : text) AddByte(static_cast<unsigned char>(c));
-    AddByte(0xff);  // Ends a field: "ab","c" is not "a","bc". 0xff is in no UTF-8 text.
+    // 0xff ends a field: "ab","c" is not "a","bc". It is in no UTF-8 text.
+    hash_ = Fnv1a("\xff", Fnv1a(text, hash_));
   }
   void Add(std::int64_t number) { Add(std::to_string(number)); }
   std::string Hex() const {
@@ -23,17 +24,13 @@ class Fnv1a {
   }
 
  private:
-  void AddByte(unsigned char byte) {
-    hash_ ^= byte;
-    hash_ *= 1099511628211ULL;
-  }
-  std::uint64_t hash_ = 14695981039346656037ULL;
+  std::uint64_t hash_ = kFnv1aBasis;
 };
 
 }  // namespace
 
 std::string LaneHash(const Lane& lane) {
-  Fnv1a hash;
+  FieldHash hash;
   hash.Add("2");  // The form of the manifest; raise it when deployment_manifest.cpp changes.
   hash.Add(lane.name);
   hash.Add(static_cast<std::int64_t>(lane.lane_class));

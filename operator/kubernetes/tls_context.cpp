@@ -7,21 +7,15 @@
 
 #include <utility>
 
+#include "worker-runtime/base/destroy_with.h"
+
 namespace lanekeeper::kubernetes {
 namespace {
 
-// Calls the given OpenSSL free function.
-template <auto Free>
-struct FreeWith {
-  template <typename T>
-  void operator()(T* object) const noexcept {
-    Free(object);
-  }
-};
-using BioHandle = std::unique_ptr<BIO, FreeWith<BIO_free_all>>;
-using CertificateHandle = std::unique_ptr<X509, FreeWith<X509_free>>;
-using KeyHandle = std::unique_ptr<EVP_PKEY, FreeWith<EVP_PKEY_free>>;
-using ContextHandle = std::unique_ptr<SSL_CTX, FreeWith<SSL_CTX_free>>;
+using BioHandle = std::unique_ptr<BIO, DestroyWith<BIO_free_all>>;
+using CertificateHandle = std::unique_ptr<X509, DestroyWith<X509_free>>;
+using KeyHandle = std::unique_ptr<EVP_PKEY, DestroyWith<EVP_PKEY_free>>;
+using ContextHandle = std::unique_ptr<SSL_CTX, DestroyWith<SSL_CTX_free>>;
 
 BioHandle OpenPem(const std::string& pem) {
   return BioHandle(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));

@@ -1,7 +1,7 @@
 #include "worker-runtime/base/text.h"
 
+#include <algorithm>
 #include <cstddef>
-#include <cstdint>
 
 namespace lanekeeper {
 namespace {
@@ -28,7 +28,26 @@ std::optional<Utf8Lead> ReadLead(unsigned char lead) {
   return std::nullopt;
 }
 
+char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+
 }  // namespace
+
+bool SameIgnoringCase(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](char x, char y) { return Lower(x) == Lower(y); });
+}
+
+bool StartsWithIgnoringCase(std::string_view text, std::string_view prefix) {
+  return SameIgnoringCase(text.substr(0, prefix.size()), prefix);
+}
+
+std::uint64_t Fnv1a(std::string_view bytes, std::uint64_t hash) {
+  for (const char c : bytes) {
+    hash ^= static_cast<unsigned char>(c);
+    hash *= 1099511628211ULL;
+  }
+  return hash;
+}
 
 std::string EncodeBase64(std::string_view bytes) {
   std::string text;

@@ -41,5 +41,19 @@ TEST(IsUtf8Text, TakesTextAndRefusesBytes) {
   EXPECT_FALSE(IsUtf8Text("\xf4\x90\x80\x80"));  // Above U+10FFFF.
 }
 
+TEST(IgnoringCase, ComparesAsHeaderNamesAre) {
+  EXPECT_TRUE(SameIgnoringCase("Lk-Type", "lk-TYPE"));
+  EXPECT_FALSE(SameIgnoringCase("Lk-Type", "Lk-Types"));
+  EXPECT_TRUE(StartsWithIgnoringCase("Nats-Msg-Id", "nats-"));
+  EXPECT_FALSE(StartsWithIgnoringCase("Nat", "nats-"));
+}
+
+TEST(Fnv1a, MatchesThePublishedVectors) {
+  EXPECT_EQ(Fnv1a(""), 0xcbf29ce484222325ULL);
+  EXPECT_EQ(Fnv1a("a"), 0xaf63dc4c8601ec8cULL);
+  EXPECT_EQ(Fnv1a("foobar"), 0x85944171f73967e8ULL);
+  EXPECT_EQ(Fnv1a("bar", Fnv1a("foo")), Fnv1a("foobar"));
+}
+
 }  // namespace
 }  // namespace lanekeeper

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "worker-runtime/base/duration.h"
+#include "worker-runtime/base/text.h"
 #include "worker-runtime/job/names.h"
 #include "worker-runtime/job/rfc3339.h"
 
@@ -33,17 +34,6 @@ bool IsTraceparent(std::string_view text) {
   }
   if (std::any_of(text.begin(), text.end(), IsControl)) return false;
   return text.size() == shape.size() || text[shape.size()] == '-';
-}
-
-bool StartsWithIgnoringCase(std::string_view text, std::string_view lower_case_prefix) {
-  if (text.size() < lower_case_prefix.size()) return false;
-  for (std::size_t n = 0; n < lower_case_prefix.size(); ++n) {
-    const char c = text[n];
-    if ((c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c) != lower_case_prefix[n]) {
-      return false;
-    }
-  }
-  return true;
 }
 
 std::string OneLine(std::string_view text) {
@@ -199,8 +189,8 @@ OutMessage EncodeMove(const JobMessage& message, std::string_view lane) {
   OutMessage moved;
   for (const auto& header : message.headers) {
     if (StartsWithIgnoringCase(header.first, "nats-")) continue;
-    if (StartsWithIgnoringCase(header.first, "lk-job-id")) continue;
-    if (StartsWithIgnoringCase(header.first, "lk-moved-from")) continue;
+    if (SameIgnoringCase(header.first, kHeaderJobId)) continue;
+    if (SameIgnoringCase(header.first, kHeaderMovedFrom)) continue;
     moved.headers.push_back(header);
   }
   moved.headers.emplace_back(kHeaderMessageId, PlaceOf(message) + ".moved");

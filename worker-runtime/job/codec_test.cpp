@@ -229,6 +229,14 @@ TEST(EncodeMoveTest, KeepsTheJobAndSaysWhereItCameFrom) {
                                     {"Lk-Moved-From", "short.7"}}));
 }
 
+// Bug: whatever began like one of ours was left behind.
+TEST(EncodeMoveTest, LeavesOnlyOurOwnHeadersBehind) {
+  const OutMessage moved =
+      EncodeMove(Message({{"lk-job-id", "a"}, {"Lk-Job-Identity", "kept"}}), "short");
+  EXPECT_EQ(FindHeader(moved.headers, "Lk-Job-Identity"), "kept");
+  EXPECT_EQ(FindHeader(moved.headers, "Lk-Job-Id"), "a");
+}
+
 TEST(DecodeHeadTest, AnIdOfItsOwnGoesBeforeTheServers) {
   const auto head = DecodeHead(Message({{"Nats-Msg-Id", "x.replay.7"}, {"Lk-Job-Id", "order-1"}}));
   EXPECT_EQ(head->id, "order-1");

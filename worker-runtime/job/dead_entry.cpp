@@ -5,23 +5,12 @@
 #include <string_view>
 #include <utility>
 
+#include "worker-runtime/base/text.h"
 #include "worker-runtime/job/names.h"
 #include "worker-runtime/job/rfc3339.h"
 
 namespace lanekeeper {
 namespace {
-
-char Lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
-
-bool StartsWith(std::string_view name, std::string_view prefix) {
-  return name.size() >= prefix.size() &&
-         std::equal(prefix.begin(), prefix.end(), name.begin(),
-                    [](char a, char b) { return Lower(a) == Lower(b); });
-}
-
-bool IsNamed(std::string_view name, std::string_view other) {
-  return name.size() == other.size() && StartsWith(name, other);
-}
 
 std::string TextOf(const Headers& headers, std::string_view name) {
   return std::string(FindHeader(headers, name).value_or(""));
@@ -74,16 +63,6 @@ std::vector<std::string> OutputLines(std::string_view text) {
 
 std::string_view FirstLine(std::string_view text) { return text.substr(0, text.find('\n')); }
 
-// FNV-1a, 64 bits: the same everywhere, unlike std::hash.
-std::uint64_t Hash(std::string_view text) {
-  std::uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : text) {
-    hash ^= static_cast<unsigned char>(c);
-    hash *= 0x100000001b3;
-  }
-  return hash;
-}
-
 }  // namespace
 
 DeadEntry ReadDeadEntry(JobMessage letter, std::string lane) {
@@ -107,7 +86,10 @@ DeadEntry ReadDeadEntry(JobMessage letter, std::string lane) {
   entry.job_sequence = NumberOf<std::uint64_t>(headers, kHeaderDeadSequence);
   entry.replays = NumberOf<int>(headers, kHeaderReplay);
   for (auto& header : letter.headers) {
-    if (StartsWith(header.first, "lk-dead-") || StartsWith(header.first, "nats-")) continue;
+    if (StartsWithIgnoringCase(header.first, "lk-dead-") ||
+        StartsWithIgnoringCase(header.first, "nats-")) {
+      continue;
+    }
     entry.headers.push_back(std::move(header));
   }
   entry.stream = std::move(letter.stream);
@@ -129,7 +111,7 @@ std::string Fingerprint(const DeadEntry& entry) {
   text += FirstLine(entry.message);
   constexpr std::string_view kHex = "0123456789abcdef";
   std::string digits;
-  const std::uint64_t hash = Hash(text);
+  const std::uint64_t hash = Fnv1a(text);
   for (int shift = 60; shift >= 0; shift -= 4) digits += kHex[hash >> shift & 15];
   return digits;
 }
@@ -146,9 +128,9 @@ bool Matches(const DeadFilter& filter, const DeadEntry& entry) {
 OutMessage EncodeReplay(const DeadEntry& entry, WallTime now) {
   OutMessage replay;
   for (const auto& [name, value] : entry.headers) {
-    if (IsNamed(name, kHeaderJobId) || IsNamed(name, kHeaderReplay)) continue;
-    if (IsNamed(name, kHeaderMovedFrom)) continue;
-    if (IsNamed(name, kHeaderDeadline)) {
+    if (SameIgnoringCase(name, kHeaderJobId) || SameIgnoringCase(name, kHeaderReplay)) continue;
+    if (SameIgnoringCase(name, kHeaderMovedFrom)) continue;
+    if (SameIgnoringCase(name, kHeaderDeadline)) {
       const auto deadline = ParseRfc3339(value);
       if (deadline && *deadline <= now) continue;
     }

@@ -3,17 +3,14 @@
 #include <algorithm>
 #include <cassert>
 
+#include "worker-runtime/base/text.h"
 #include "worker-runtime/job/job_record.h"
 
 namespace lanekeeper {
 
 std::optional<std::string_view> FindHeader(const Headers& headers, std::string_view name) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
   for (const auto& [key, value] : headers) {
-    if (std::equal(key.begin(), key.end(), name.begin(), name.end(),
-                   [&lower](char a, char b) { return lower(a) == lower(b); })) {
-      return value;
-    }
+    if (SameIgnoringCase(key, name)) return value;
   }
   return std::nullopt;
 }

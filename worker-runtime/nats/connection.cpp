@@ -1,28 +1,13 @@
 #include "worker-runtime/nats/connection.h"
 
-#include <algorithm>
-#include <cctype>
 #include <utility>
 
+#include "worker-runtime/job/job.h"
 #include "worker-runtime/nats/connection_impl.h"
 
 namespace lanekeeper::nats {
-namespace {
-
-bool SameWithoutCase(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, [](char x, char y) {
-    return std::tolower(static_cast<unsigned char>(x)) ==
-           std::tolower(static_cast<unsigned char>(y));
-  });
-}
-
-}  // namespace
-
 std::optional<std::string_view> Message::Header(std::string_view name) const {
-  for (const auto& [key, value] : headers) {
-    if (SameWithoutCase(key, name)) return value;
-  }
-  return std::nullopt;
+  return FindHeader(headers, name);
 }
 
 // The handles given out keep the connection's inner half alive, so that they may outlive it.

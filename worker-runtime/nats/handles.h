@@ -8,19 +8,12 @@
 #include <string>
 #include <string_view>
 
+#include "worker-runtime/base/destroy_with.h"
 #include "worker-runtime/base/result.h"
 #include "worker-runtime/nats/connection.h"
 
 namespace lanekeeper::nats {
 
-// Calls the given libnats destroy function. Stateless, so the pointer stays pointer-sized.
-template <auto Destroy>
-struct DestroyWith {
-  template <typename T>
-  void operator()(T* object) const noexcept {
-    Destroy(object);
-  }
-};
 using OptionsHandle = std::unique_ptr<natsOptions, DestroyWith<natsOptions_Destroy>>;
 using MessageHandle = std::unique_ptr<natsMsg, DestroyWith<natsMsg_Destroy>>;
 using StatisticsHandle = std::unique_ptr<natsStatistics, DestroyWith<natsStatistics_Destroy>>;

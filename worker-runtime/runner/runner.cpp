@@ -349,14 +349,14 @@ void Runner::Do(Task task) {
 
 void Runner::Run(const JobHandle& job) {
   const std::chrono::milliseconds timeout = TimeoutOf(*job, options_.limits.timeout);
-  Ending ending{
-      .outcome = Handle(*job), .own_time = timeout < options_.limits.timeout, .timeout = timeout};
+  Ending ending{.outcome = Handle(*job, timeout),
+                .own_time = timeout < options_.limits.timeout,
+                .timeout = timeout};
   ending.overran = job->TimedOut();
   Tell(job, DecideSettlement(options_.policy, job->record(), ending, SystemClock().WallNow()));
 }
 
-Outcome Runner::Handle(RunningJob& running) {
-  const std::chrono::milliseconds timeout = TimeoutOf(running, options_.limits.timeout);
+Outcome Runner::Handle(RunningJob& running, std::chrono::milliseconds timeout) {
   JobStart start = running.StartOfRun();
   start.attempts_max = options_.policy.attempts_max;
   start.timeout = timeout;

@@ -128,7 +128,7 @@ class Runner {
   void Withdraw();
   void Do(Task task);
   void Run(const JobHandle& job);
-  Outcome Handle(RunningJob& running);
+  Outcome Handle(RunningJob& running, std::chrono::milliseconds timeout);
   // Tells what was decided, without waiting when nothing but success is likely.
   void Tell(const JobHandle& job, Decided decided);
   void Settle(const JobHandle& job, const Settlement& settlement,

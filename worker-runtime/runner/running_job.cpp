@@ -57,11 +57,6 @@ JobRecord RunningJob::record() const {
   return *record_;
 }
 
-std::uint64_t RunningJob::revision() const {
-  const std::lock_guard lock(mutex_);
-  return revision_;
-}
-
 bool RunningJob::recorded() const {
   const std::lock_guard lock(mutex_);
   return recorded_;

@@ -56,7 +56,6 @@ class RunningJob final : public JobContext, public std::enable_shared_from_this<
   void Unrecorded(JobRecord record);
   // As of the last write that succeeded.
   JobRecord record() const;
-  std::uint64_t revision() const;
   bool recorded() const;
   // What its handler is told of earlier runs; attempts_max and timeout are the caller's to set.
   JobStart StartOfRun() const;
