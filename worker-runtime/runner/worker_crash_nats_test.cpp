@@ -54,7 +54,9 @@ TEST_F(WorkerCrashNatsTest, OnlyTheJobAtFaultPaysForTheCrash) {
   MakeLane();
   Publish("innocent", "sleep", "600000");
   {
-    const auto worker = StartExampleWorker("w-1");
+    // The guilty one shall not come back and kill the next worker too.
+    const auto worker =
+        StartExampleWorker("w-1", {{kEnvBackoffInitial, "10m"}, {kEnvBackoffMax, "10m"}});
     ASSERT_TRUE(WaitFor("innocent", [](const auto& record) { return record.runs == 1; }));
     Publish("guilty", "crash", "");
     EXPECT_EQ(worker->Wait(), 128 + SIGABRT);
