@@ -86,6 +86,10 @@ std::string WakeSubject(const LaneKey& key) {
   return Join({"lk.v1.wake", key.pool_namespace, key.pool, key.lane}, '.');
 }
 
+std::string LedgerSubject(const LaneKey& key) {
+  return Join({"lk.ledger", key.pool_namespace, key.pool, key.lane}, '.');
+}
+
 std::string JobIdToken(std::string_view job_id) {
   constexpr std::string_view hex = "0123456789ABCDEF";
   std::string token;

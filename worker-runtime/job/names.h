@@ -40,6 +40,11 @@ std::string WorkerReportSubject(const LaneKey& key, std::string_view worker);   
 std::string WorkerControlSubject(const LaneKey& key, std::string_view worker);  // lk.v1.control.…
 std::string WakeSubject(const LaneKey& key);  // lk.v1.wake.<ns>.<pool>.<lane>
 
+// The operator's decisions: a stream of the account, one subject a lane.
+inline constexpr std::string_view kLedgerStream = "LK_LEDGER";
+inline constexpr std::string_view kLedgerFilter = "lk.ledger.*.*.*";
+std::string LedgerSubject(const LaneKey& key);  // lk.ledger.<ns>.<pool>.<lane>
+
 inline constexpr std::string_view kWorkerReportFilter = "lk.v1.worker.*.*.*.*";
 inline constexpr std::string_view kWakeFilter = "lk.v1.wake.*.*.*";
 

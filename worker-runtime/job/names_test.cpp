@@ -19,6 +19,7 @@ TEST(NamesTest, AreThoseOfTheQueueContract) {
   EXPECT_EQ(WorkerReportSubject(kKey, "w-1"), "lk.v1.worker.studio.media.short.w-1");
   EXPECT_EQ(WorkerControlSubject(kKey, "w-1"), "lk.v1.control.studio.media.short.w-1");
   EXPECT_EQ(WakeSubject(kKey), "lk.v1.wake.studio.media.short");
+  EXPECT_EQ(LedgerSubject(kKey), "lk.ledger.studio.media.short");
   EXPECT_EQ(ToString(kKey), "studio/media/short");
   EXPECT_EQ(RecordKey(kKey, "order-1"), "studio.media.short.order-1");
   EXPECT_EQ(RecordSubject(kKey, "order-1"), "$KV.LK_jobs.studio.media.short.order-1");

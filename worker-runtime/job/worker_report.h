@@ -8,6 +8,8 @@
 #include <string>
 #include <string_view>
 
+#include "worker-runtime/job/service_times.h"
+
 namespace lanekeeper {
 
 inline constexpr std::chrono::seconds kWorkerReportInterval{5};
@@ -37,6 +39,10 @@ struct WorkerReport {
   std::int64_t done = 0;  // Since the worker started.
   std::int64_t failed = 0;
   std::int64_t dead = 0;
+  // Since when the longest running of its jobs runs; 0 with none.
+  std::chrono::seconds oldest_running{0};
+  // Of handlers that came to their own end (done or failed), since the worker started.
+  ServiceCounts service{};
   bool operator==(const WorkerReport&) const = default;
 };
 

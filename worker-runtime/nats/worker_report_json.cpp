@@ -10,7 +10,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kTextMax = 4096;
+constexpr std::size_t kTextMax = 8192;  // With every bucket of `service` in use it is under 5 KiB.
 constexpr std::size_t kWorkerNameMax = 253;  // A pod's name.
 constexpr int kSlotsMax = 100'000;
 constexpr std::int64_t kCountMax = std::int64_t{1} << 53;  // What every JSON reader can hold.
@@ -26,18 +26,46 @@ tl::unexpected<Error> Bad(std::string_view field) {
   return Fail(ErrorKind::kInvalid, "worker report: " + std::string(field));
 }
 
-// Nothing when the field is missing, no whole number or outside min..max.
+// Nothing when it is no whole number or outside min..max.
+std::optional<std::int64_t> Integer(const json& number, std::int64_t min, std::int64_t max) {
+  if (!number.is_number_integer()) return std::nullopt;
+  if (number.is_number_unsigned() &&
+      number.get<std::uint64_t>() > static_cast<std::uint64_t>(max)) {
+    return std::nullopt;
+  }
+  const auto value = number.get<std::int64_t>();
+  if (value < min || value > max) return std::nullopt;
+  return value;
+}
+
+// The same for a field; nothing, too, when it is missing.
 std::optional<std::int64_t> Integer(const json& object, const char* field, std::int64_t min,
                                     std::int64_t max) {
   const auto found = object.find(field);
-  if (found == object.end() || !found->is_number_integer()) return std::nullopt;
-  if (found->is_number_unsigned() &&
-      found->get<std::uint64_t>() > static_cast<std::uint64_t>(max)) {
-    return std::nullopt;
+  return found == object.end() ? std::nullopt : Integer(*found, min, max);
+}
+
+json WriteService(const ServiceCounts& counts) {
+  json sparse = json::array();
+  for (std::size_t bucket = 0; bucket < counts.size(); ++bucket) {
+    if (counts[bucket] > 0) sparse.push_back({bucket, counts[bucket]});
   }
-  const auto value = found->get<std::int64_t>();
-  if (value < min || value > max) return std::nullopt;
-  return value;
+  return sparse;
+}
+
+std::optional<ServiceCounts> ReadService(const json& sparse) {
+  if (!sparse.is_array()) return std::nullopt;
+  ServiceCounts counts{};
+  for (const json& pair : sparse) {
+    if (!pair.is_array() || pair.size() != 2) return std::nullopt;
+    const auto bucket = Integer(pair[0], 0, static_cast<std::int64_t>(counts.size()) - 1);
+    const auto count = Integer(pair[1], 1, kCountMax);
+    if (!bucket || !count) return std::nullopt;
+    std::uint64_t& target = counts[static_cast<std::size_t>(*bucket)];
+    if (target != 0) return std::nullopt;
+    target = static_cast<std::uint64_t>(*count);
+  }
+  return counts;
 }
 
 }  // namespace
@@ -54,12 +82,14 @@ std::string WriteWorkerReport(const WorkerReport& report) {
                        {"running", report.running},
                        {"done", report.done},
                        {"failed", report.failed},
-                       {"dead", report.dead}};
+                       {"dead", report.dead},
+                       {"oldest_running_seconds", report.oldest_running.count()},
+                       {"service", WriteService(report.service)}};
   return object.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
 Result<WorkerReport> ReadWorkerReport(std::string_view text) {
-  if (text.size() > kTextMax) return Bad("more than 4 KiB");
+  if (text.size() > kTextMax) return Bad("more than 8 KiB");
   const json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!object.is_object()) return Bad("not a JSON object");
   WorkerReport report;
@@ -86,12 +116,21 @@ Result<WorkerReport> ReadWorkerReport(std::string_view text) {
   if (!running) return Bad("running");
   report.running = static_cast<int>(*running);
 
-  for (const auto& [field, target] :
-       {std::pair{"done", &report.done}, {"failed", &report.failed}, {"dead", &report.dead}}) {
-    if (!object.contains(field)) continue;  // Younger than the first workers.
+  std::int64_t oldest_running = 0;
+  for (const auto& [field, target] : {std::pair{"done", &report.done},
+                                      {"failed", &report.failed},
+                                      {"dead", &report.dead},
+                                      {"oldest_running_seconds", &oldest_running}}) {
+    if (!object.contains(field)) continue;  // Older workers do not say it.
     const auto count = Integer(object, field, 0, kCountMax);
     if (!count) return Bad(field);
     *target = *count;
+  }
+  report.oldest_running = std::chrono::seconds(oldest_running);
+  if (const auto service = object.find("service"); service != object.end()) {
+    const auto counts = ReadService(*service);
+    if (!counts) return Bad("service");
+    report.service = *counts;
   }
   return report;
 }

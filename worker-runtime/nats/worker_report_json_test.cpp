@@ -11,6 +11,12 @@ using nlohmann::json;
 
 json Good() { return json::parse(WriteWorkerReport({.worker = "w-1", .slots = 8, .running = 3})); }
 
+ServiceCounts Counts(std::initializer_list<std::pair<std::size_t, std::uint64_t>> pairs) {
+  ServiceCounts counts{};
+  for (const auto& [bucket, count] : pairs) counts[bucket] = count;
+  return counts;
+}
+
 TEST(WorkerReportJson, ReadsBackWhatItWrote) {
   for (const WorkerState state : {WorkerState::kRunning, WorkerState::kDraining,
                                   WorkerState::kDrained, WorkerState::kStopped}) {
@@ -20,7 +26,9 @@ TEST(WorkerReportJson, ReadsBackWhatItWrote) {
                               .running = 3,
                               .done = 1'000'000'000'000,
                               .failed = 2,
-                              .dead = 1};
+                              .dead = 1,
+                              .oldest_running = std::chrono::hours(400),
+                              .service = Counts({{0, 5}, {12, 1'000'000'000'000}, {127, 1}})};
     const auto read = ReadWorkerReport(WriteWorkerReport(report));
     ASSERT_TRUE(read.has_value()) << read.error().message;
     EXPECT_EQ(*read, report);
@@ -34,13 +42,63 @@ TEST(WorkerReportJson, IgnoresUnknownFieldsAndMissingCounts) {
   EXPECT_TRUE(ReadWorkerReport(report.dump()).has_value());
 }
 
+TEST(WorkerReportJson, ReadsReportsOfWorkersThatDoNotSayHowLongJobsTook) {
+  const auto read = ReadWorkerReport(R"({"v":1,"worker":"w","state":"running","slots":8,"running":3,
+                                        "done":10,"failed":1,"dead":0})");
+  ASSERT_TRUE(read.has_value()) << read.error().message;
+  EXPECT_EQ(*read,
+            (WorkerReport{.worker = "w", .slots = 8, .running = 3, .done = 10, .failed = 1}));
+}
+
+TEST(WorkerReportJson, WritesOnlyBucketsInUse) {
+  const json report = json::parse(WriteWorkerReport(
+      {.worker = "w", .oldest_running = std::chrono::seconds(42), .service = Counts({{3, 9}})}));
+  EXPECT_EQ(report["service"], json::parse("[[3,9]]"));
+  EXPECT_EQ(report["oldest_running_seconds"], 42);
+}
+
+TEST(WorkerReportJson, TheLargestReportCanBeRead) {
+  constexpr std::int64_t kMost = std::int64_t{1} << 53;
+  WorkerReport report{.worker = std::string(253, '"'),
+                      .state = WorkerState::kDraining,
+                      .slots = 100'000,
+                      .running = 100'000,
+                      .done = kMost,
+                      .failed = kMost,
+                      .dead = kMost,
+                      .oldest_running = std::chrono::seconds(kMost)};
+  report.service.fill(kMost);
+  const auto read = ReadWorkerReport(WriteWorkerReport(report));
+  ASSERT_TRUE(read.has_value()) << read.error().message;
+  EXPECT_EQ(*read, report);
+}
+
 TEST(WorkerReportJson, NamesTheFieldThatIsNonsense) {
   const std::vector<std::pair<const char*, json>> bad = {
-      {"worker", ""},      {"worker", 3},      {"worker", std::string(300, 'a')},
-      {"state", "asleep"}, {"state", nullptr}, {"slots", 0},
-      {"slots", 100'001},  {"slots", "8"},     {"slots", 1e300},
-      {"running", -1},     {"running", 9},     {"running", 1.5},
-      {"done", -1},        {"failed", "x"},    {"dead", 18'446'744'073'709'551'615ULL},
+      {"worker", ""},
+      {"worker", 3},
+      {"worker", std::string(300, 'a')},
+      {"state", "asleep"},
+      {"state", nullptr},
+      {"slots", 0},
+      {"slots", 100'001},
+      {"slots", "8"},
+      {"slots", 1e300},
+      {"running", -1},
+      {"running", 9},
+      {"running", 1.5},
+      {"done", -1},
+      {"failed", "x"},
+      {"dead", 18'446'744'073'709'551'615ULL},
+      {"oldest_running_seconds", -1},
+      {"service", "many"},
+      {"service", json::parse("[3]")},
+      {"service", json::parse("[[3]]")},
+      {"service", json::parse("[[128,1]]")},
+      {"service", json::parse("[[-1,1]]")},
+      {"service", json::parse("[[3,-1]]")},
+      {"service", json::parse("[[3,1.5]]")},
+      {"service", json::parse("[[3,1],[3,1]]")},
   };
   for (const auto& [field, value] : bad) {
     json report = Good();
@@ -55,7 +113,7 @@ TEST(WorkerReportJson, NamesTheFieldThatIsNonsense) {
 TEST(WorkerReportJson, RefusesWhatIsNoReport) {
   for (const std::string& text :
        {std::string(), std::string("{"), std::string("[]"), std::string("\xff\xfe"),
-        "{\"worker\":\"" + std::string(5000, 'a') + "\"}"}) {
+        "{\"worker\":\"" + std::string(9000, 'a') + "\"}"}) {
     EXPECT_FALSE(ReadWorkerReport(text).has_value());
   }
 }

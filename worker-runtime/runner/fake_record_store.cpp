@@ -40,6 +40,25 @@ void FakeRecordStore::LoseNextAnswer() {
   lose_answer_ = true;
 }
 
+void FakeRecordStore::HoldNextAnswer() {
+  const std::lock_guard lock(mutex_);
+  hold_answer_ = true;
+}
+
+bool FakeRecordStore::HoldsAnswer() const {
+  const std::lock_guard lock(mutex_);
+  return held_answer_ != nullptr;
+}
+
+void FakeRecordStore::LetAnswerGo() {
+  std::function<void()> answer;
+  {
+    const std::lock_guard lock(mutex_);
+    answer = std::exchange(held_answer_, nullptr);
+  }
+  if (answer) answer();
+}
+
 void FakeRecordStore::ReadAsync(std::string_view lane, std::string_view id, ReadHandler handler) {
   Result<StoredRecord> read;
   {
@@ -72,6 +91,12 @@ void FakeRecordStore::WriteAsync(const JobRecord& record, std::uint64_t based_on
     }
     if (std::exchange(lose_answer_, false)) {
       written = {.error = {ErrorKind::kRetryable, "the answer was lost"}};
+    }
+    if (std::exchange(hold_answer_, false)) {
+      held_answer_ = [written = std::move(written), handler = std::move(handler)]() mutable {
+        handler(std::move(written));
+      };
+      return;
     }
   }
   handler(std::move(written));

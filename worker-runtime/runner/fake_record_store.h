@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -28,6 +29,10 @@ class FakeRecordStore final : public RecordStore {
   void FailReads(std::optional<Error> error);
   // The next write is stored, but its answer is lost.
   void LoseNextAnswer();
+  // The next write is stored, but its answer comes only with LetAnswerGo.
+  void HoldNextAnswer();
+  bool HoldsAnswer() const;
+  void LetAnswerGo();
 
   Result<void> Prepare() override { return {}; }
   void ReadAsync(std::string_view lane, std::string_view id, ReadHandler handler) override;
@@ -44,6 +49,8 @@ class FakeRecordStore final : public RecordStore {
   std::optional<Error> write_error_;
   std::optional<Error> read_error_;
   bool lose_answer_ = false;
+  bool hold_answer_ = false;
+  std::function<void()> held_answer_;
 };
 
 }  // namespace lanekeeper::runner

@@ -57,6 +57,15 @@ std::chrono::milliseconds TimeoutOf(const RunningJob& running, std::chrono::mill
   return std::min(lane, running.head()->timeout.value_or(lane));
 }
 
+// Its time says how long such a job has a slot: nobody cut it short, and it does not go on in
+// another lane.
+bool CameToItsEnd(const RunningJob& job, const Outcome& outcome, const Settlement& settlement) {
+  if (std::holds_alternative<Done>(outcome)) return true;
+  if (std::holds_alternative<Crashed>(outcome)) return false;
+  if (std::holds_alternative<MoveLane>(settlement)) return false;
+  return job.TimedOut() || !job.StopRequested();
+}
+
 IntakeOptions IntakeOptionsOf(const RunnerOptions& options, const std::string& instance) {
   return {.policy = options.policy, .worker = options.worker, .instance = instance};
 }
@@ -136,6 +145,11 @@ WorkerReport Runner::Report() const {
   return MakeReport();
 }
 
+void Runner::ReportTo(const Reporter& say) const {
+  const std::lock_guard saying(said_mutex_);
+  say(Report());
+}
+
 void Runner::BeginStop() {
   {
     const std::lock_guard lock(mutex_);
@@ -159,13 +173,17 @@ bool Runner::TimeToGiveUp() const {
   return stop_began_ && Now() >= *stop_began_ + stop_plan_.give_up;
 }
 
+bool Runner::HandlersMustStop() const {
+  if (!closing_) return false;
+  const std::lock_guard lock(mutex_);
+  return stop_began_ && Now() >= *stop_began_ + stop_plan_.stop_handlers;
+}
+
 int Runner::Abandon() {
   std::vector<JobHandle> left;
-  WorkerReport report;
   {
     const std::lock_guard lock(mutex_);
     left = jobs_;
-    report = MakeReport();
   }
   for (const JobHandle& running : left) {
     running->StopRenewing();
@@ -180,9 +198,11 @@ int Runner::Abandon() {
     log::Warning("runner", "job_abandoned",
                  {{"job", running->id()}, {"given_back", told.has_value()}});
   }
-  report.state = WorkerState::kStopped;
-  report.running = 0;
-  reporter_(report);
+  ReportTo([this](WorkerReport last) {
+    last.state = WorkerState::kStopped;
+    last.running = 0;
+    reporter_(last);
+  });
   return static_cast<int>(left.size());
 }
 
@@ -340,7 +360,9 @@ void Runner::Do(Task task) {
       return Settle(task.job, turned->settlement, turned->record);
     }
   }
-  if (closing_) {
+  // It is claimed: its record says that it has started, and it has a slot. Given back now it would
+  // count as interrupted though nobody cut it.
+  if (HandlersMustStop()) {
     return Tell(task.job, DecideSettlement(options_.policy, task.job->record(),
                                            {.outcome = Interrupted{}}, SystemClock().WallNow()));
   }
@@ -349,14 +371,20 @@ void Runner::Do(Task task) {
 
 void Runner::Run(const JobHandle& job) {
   const std::chrono::milliseconds timeout = TimeoutOf(*job, options_.limits.timeout);
-  Ending ending{.outcome = Handle(*job, timeout),
+  Handled handled = Handle(*job, timeout);
+  Ending ending{.outcome = std::move(handled.outcome),
                 .own_time = timeout < options_.limits.timeout,
                 .timeout = timeout};
   ending.overran = job->TimedOut();
-  Tell(job, DecideSettlement(options_.policy, job->record(), ending, SystemClock().WallNow()));
+  Decided decided =
+      DecideSettlement(options_.policy, job->record(), ending, SystemClock().WallNow());
+  if (CameToItsEnd(*job, ending.outcome, decided.settlement)) {
+    job->service_bucket = ServiceBucketOf(handled.took);
+  }
+  Tell(job, std::move(decided));
 }
 
-Outcome Runner::Handle(RunningJob& running, std::chrono::milliseconds timeout) {
+Runner::Handled Runner::Handle(RunningJob& running, std::chrono::milliseconds timeout) {
   JobStart start = running.StartOfRun();
   start.attempts_max = options_.policy.attempts_max;
   start.timeout = timeout;
@@ -369,7 +397,8 @@ Outcome Runner::Handle(RunningJob& running, std::chrono::milliseconds timeout) {
   if (std::holds_alternative<Interrupted>(outcome) && !running.StopRequested()) {
     outcome = Failed{"the handler returned Interrupted without having been told to stop"};
   }
-  metrics_.HandlerReturned(outcome, Now() - started);
+  const std::chrono::nanoseconds took = Now() - started;
+  metrics_.HandlerReturned(outcome, took);
   const std::string* why = nullptr;
   if (const auto* failed = std::get_if<Failed>(&outcome)) why = &failed->why;
   if (const auto* rejected = std::get_if<Rejected>(&outcome)) why = &rejected->why;
@@ -383,7 +412,7 @@ Outcome Runner::Handle(RunningJob& running, std::chrono::milliseconds timeout) {
     const std::lock_guard lock(mutex_);
     ++failed_;
   }
-  return outcome;
+  return {std::move(outcome), took};
 }
 
 bool Runner::KeepsRecord(const RunningJob& job, const Settlement& settlement) const {
@@ -435,6 +464,7 @@ void Runner::Through(const JobHandle& job, const Settlement& settlement, Settled
   const std::lock_guard lock(mutex_);
   if (settled == Settled::kAcknowledged) ++done_;
   if (settled == Settled::kDead) ++dead_;
+  if (job->service_bucket) ++service_[*job->service_bucket];
   jobs_.back()->place = job->place;
   jobs_[job->place] = jobs_.back();
   jobs_.pop_back();
@@ -459,16 +489,17 @@ void Runner::RunLeaseKeeper() {
     const MonotonicTime now = Now();
     const std::vector<JobHandle> watched = jobs_;
     const bool stop_handlers = stop_began_ && now >= *stop_began_ + stop_plan_.stop_handlers;
-    std::optional<WorkerReport> report;
-    if (now >= report_at || (report_due_ && now >= report_not_before)) {
-      report = MakeReport();
+    const bool report =
+        now >= report_at || State() != reported_ || (report_due_ && now >= report_not_before);
+    if (report) {
       report_due_ = false;
       report_at = now + options_.report_interval;
       report_not_before = now + kReportPause;
+      reported_ = State();
     }
     lock.unlock();
 
-    if (report) reporter_(*report);
+    if (report) ReportTo(reporter_);
     MonotonicTime wake = watched.empty() ? report_at : std::min(report_at, now + kWatchPause);
     int stuck = 0;
     for (const JobHandle& job : watched) {
@@ -485,33 +516,44 @@ void Runner::RunLeaseKeeper() {
     }
     if (report_due_) wake = std::min(wake, report_not_before);
     // A change wakes it, but only to make its report in time: a new job's own times are seen then.
-    watch_.wait_until(
-        lock, wake, [&, due = report_due_] { return threads_left_ == 0 || (report_due_ && !due); });
+    watch_.wait_until(lock, wake, [&, due = report_due_] {
+      return threads_left_ == 0 || (report_due_ && !due) || State() != reported_;
+    });
   }
-  WorkerReport last = MakeReport();
-  last.state = WorkerState::kStopped;
   lock.unlock();
   metrics_.SetRunning(0);
-  reporter_(last);
+  ReportTo([this](WorkerReport last) {
+    last.state = WorkerState::kStopped;
+    reporter_(last);
+  });
   lock.lock();
   keeper_through_ = true;
 }
 
+WorkerState Runner::State() const {
+  if (!closing_) return WorkerState::kRunning;
+  return withdrawn_ && jobs_.empty() ? WorkerState::kDrained : WorkerState::kDraining;
+}
+
 WorkerReport Runner::MakeReport() const {
-  WorkerReport report{.worker = options_.worker,
-                      .slots = options_.slots,
-                      .running = static_cast<int>(jobs_.size()),
-                      .done = done_,
-                      .failed = failed_,
-                      .dead = dead_};
-  if (closing_) {
-    report.state = withdrawn_ && jobs_.empty() ? WorkerState::kDrained : WorkerState::kDraining;
-  }
-  return report;
+  MonotonicTime oldest = MonotonicTime::max();
+  for (const JobHandle& job : jobs_) oldest = std::min(oldest, job->HandlerStartedAt());
+  const MonotonicTime now = Now();
+  return {.worker = options_.worker,
+          .state = State(),
+          .slots = options_.slots,
+          .running = static_cast<int>(jobs_.size()),
+          .done = done_,
+          .failed = failed_,
+          .dead = dead_,
+          .oldest_running =
+              std::chrono::duration_cast<std::chrono::seconds>(now - std::min(oldest, now)),
+          .service = service_};
 }
 
 void Runner::ReportSoon() {
-  if (!std::exchange(report_due_, true)) watch_.notify_one();
+  const bool due_already = std::exchange(report_due_, true);
+  if (!due_already || State() != reported_) watch_.notify_one();
 }
 
 void Runner::ThreadThrough() {

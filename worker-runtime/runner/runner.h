@@ -62,8 +62,8 @@ StopPlan PlanStop(std::chrono::milliseconds grace);
 
 class Runner {
  public:
-  // Called on the lease keeper's thread, and in Abandon: on each change, at most ten times a
-  // second, and every report_interval. Must not block.
+  // Called on the lease keeper's thread, and in Abandon: at once when the state changed, otherwise
+  // on each change, at most ten times a second, and every report_interval. Must not block.
   using Reporter = std::function<void(const WorkerReport&)>;
 
   // Everything handed in outlives this. `records` is null exactly with tracking None.
@@ -85,6 +85,9 @@ class Runner {
   bool Holds(std::string_view instance, std::string_view id) const;
   // As of now. kDrained only when nothing is in hand and nothing asked for.
   WorkerReport Report() const;
+  // Hands the report as of now to `say`, never between the making and the saying of another one:
+  // who hears both hears them in the order in which they were true.
+  void ReportTo(const Reporter& say) const;
 
   // Fetches no more, gives back what no handler has, lets running jobs go on; by PlanStop, tells
   // them to stop. Returns at once; idempotent.
@@ -128,17 +131,23 @@ class Runner {
   void Withdraw();
   void Do(Task task);
   void Run(const JobHandle& job);
-  Outcome Handle(RunningJob& running, std::chrono::milliseconds timeout);
+  struct Handled {
+    Outcome outcome;
+    std::chrono::nanoseconds took;
+  };
+  Handled Handle(RunningJob& running, std::chrono::milliseconds timeout);
   // Tells what was decided, without waiting when nothing but success is likely.
   void Tell(const JobHandle& job, Decided decided);
   void Settle(const JobHandle& job, const Settlement& settlement,
               const std::optional<JobRecord>& record);
   void Through(const JobHandle& job, const Settlement& settlement, Settled settled);
   bool KeepsRecord(const RunningJob& job, const Settlement& settlement) const;
+  bool HandlersMustStop() const;
 
   // Precondition of all: mutex_ is held.
   bool AllThrough() const;
   void NoteState();
+  WorkerState State() const;
   WorkerReport MakeReport() const;
   void ReportSoon();
   void ThreadThrough();
@@ -155,6 +164,7 @@ class Runner {
 
   TaskQueue<Task> tasks_;  // Never more than jobs_; closed when no more can come.
 
+  mutable std::mutex said_mutex_;  // Around the making and the saying of a report; before mutex_.
   mutable std::mutex mutex_;
   std::condition_variable room_;   // Fetch thread: a free slot, or another state.
   std::condition_variable watch_;  // Lease keeper: something changed.
@@ -168,12 +178,14 @@ class Runner {
   bool fetch_through_ = false;
   bool keeper_through_ = false;
   bool report_due_ = true;
+  WorkerState reported_ = WorkerState::kRunning;  // In the last report.
   std::optional<MonotonicTime> stop_began_;
   std::string fetch_error_;
   bool fetched_once_ = false;
   std::int64_t done_ = 0;
   std::int64_t failed_ = 0;
   std::int64_t dead_ = 0;
+  ServiceCounts service_{};
 
   std::vector<std::thread> threads_;
 };

@@ -378,6 +378,9 @@ TEST_F(RunnerRecordsTest, AnOverrunMovesToItsLaneWithItsCheckpoint) {
   EXPECT_EQ(Record()->state, JobState::kMoved);
   EXPECT_EQ(Record()->checkpoint, "half");
   EXPECT_EQ(Record()->attempts, 0);
+  // It goes on elsewhere: its time here says nothing about how long such a job takes.
+  ASSERT_TRUE(Stop());
+  EXPECT_EQ(runner_->Report().service, ServiceCounts{});
 }
 
 TEST_F(RunnerRecordsTest, AJobThatCannotMoveIsKeptAndMovedLaterWithoutAnotherRun) {
@@ -447,6 +450,25 @@ TEST_F(RunnerRecordsTest, AJobThatDidNotStartIsGivenBackWithoutACrash) {
   EXPECT_TRUE(Stop());
   EXPECT_EQ(started_, 1);
   EXPECT_EQ(Record()->crashes, 0);
+}
+
+// Its record says that it has started: given back, it would look interrupted though nobody cut it.
+TEST_F(RunnerRecordsTest, AJobClaimedInTheMomentOfADrainOrAStopRuns) {
+  for (const bool stop : {false, true}) {
+    handlers_.HandleAny(Blocking());
+    release_ = true;
+    records_.HoldNextAnswer();
+    Start();
+    const std::uint64_t sequence = stop ? 2 : 1;
+    source_.Add(Message(sequence));
+    ASSERT_TRUE(Eventually([this] { return records_.HoldsAnswer(); }));
+    stop ? runner_->BeginStop() : runner_->Drain();
+    records_.LetAnswerGo();
+    ASSERT_TRUE(source_.WaitForEvent("ack " + std::to_string(sequence)));
+    EXPECT_EQ(Record()->state, JobState::kDone);
+    EXPECT_EQ(Record()->interruptions, 0);
+    EXPECT_TRUE(Stop());
+  }
 }
 
 TEST_F(RunnerRecordsTest, AnInterruptedJobWaitsWithItsCheckpointAndPaysNothing) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -28,6 +29,10 @@ bool Eventually(Condition condition) {
     std::this_thread::sleep_for(milliseconds(5));
   }
   return false;
+}
+
+std::uint64_t TimesCounted(const ServiceCounts& counts) {
+  return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
 }
 
 class RunnerTest : public testing::Test {
@@ -352,12 +357,115 @@ TEST_F(RunnerTest, ReportsEveryChangeAndItsEnd) {
   release_ = true;
   EXPECT_TRUE(Eventually([&] { return reports().back().done == 1; }));
   ASSERT_TRUE(Stop());
-  EXPECT_EQ(reports().back(), (WorkerReport{.worker = "w-1",
-                                            .state = WorkerState::kStopped,
-                                            .slots = 3,
-                                            .done = 1,
-                                            .failed = 1,
-                                            .dead = 1}));
+  WorkerReport last = reports().back();
+  EXPECT_EQ(TimesCounted(last.service), 2U);
+  last.service = {};
+  EXPECT_EQ(last, (WorkerReport{.worker = "w-1",
+                                .state = WorkerState::kStopped,
+                                .slots = 3,
+                                .done = 1,
+                                .failed = 1,
+                                .dead = 1}));
+}
+
+TEST_F(RunnerTest, CountsTheTimeOfHandlersThatCameToTheirOwnEnd) {
+  options_.slots = 3;
+  options_.grace = milliseconds(400);
+  handlers_.HandleAny([](Job&) -> Outcome { return Done{}; });
+  handlers_.Handle("fails", [](Job&) -> Outcome { return Failed{"no"}; });
+  handlers_.Handle("slow", [](Job&) -> Outcome {
+    std::this_thread::sleep_for(milliseconds(20));
+    return Done{};
+  });
+  handlers_.Handle("interrupted", Obedient(Interrupted{}));
+  handlers_.Handle("fails-when-told", Obedient(Failed{"was told to stop"}));
+  Add(1);
+  Add(2, 1, {{"Lk-Type", "fails"}});
+  Add(3, 1, {{"Lk-Type", "slow"}});
+  Add(4, 1, {{"Lk-Type", "interrupted"}});
+  Add(5, 1, {{"Lk-Type", "fails-when-told"}});
+  Start();
+  ASSERT_TRUE(source_.WaitFor([](const auto& events) { return events.size() >= 3; }));
+  ASSERT_TRUE(Eventually([&] { return started_ == 2; }));
+  ASSERT_TRUE(Stop());
+  const ServiceCounts service = reports().back().service;
+  EXPECT_EQ(TimesCounted(service), 3U);
+  const std::size_t slow = ServiceBucketOf(milliseconds(20));
+  EXPECT_GE(std::accumulate(service.begin() + static_cast<std::ptrdiff_t>(slow), service.end(),
+                            std::uint64_t{0}),
+            1U);
+}
+
+TEST_F(RunnerTest, AJobWhoseTimeWasOverCountsUnlessItGoesOnInAnotherLane) {
+  options_.limits.timeout = milliseconds(20);
+  options_.policy.attempts_max = 1;
+  handlers_.HandleAny(Obedient(Interrupted{}));
+  Add(1);
+  Start();
+  EXPECT_EQ(WaitDead(1).reason, "attempts-used-up");
+  ASSERT_TRUE(Stop());
+  EXPECT_EQ(TimesCounted(reports().back().service), 1U);
+}
+
+TEST_F(RunnerTest, SaysSinceWhenItsOldestJobRuns) {
+  options_.report_interval = milliseconds(10);
+  handlers_.HandleAny(Blocking());
+  Start();
+  Add(1);
+  EXPECT_TRUE(
+      Eventually([&] { return runner_->Report().oldest_running >= std::chrono::seconds(1); }));
+  release_ = true;
+  EXPECT_TRUE(Eventually([&] {
+    return runner_->Report().running == 0 && runner_->Report().oldest_running.count() == 0;
+  }));
+}
+
+TEST_F(RunnerTest, AChangeOfStateDoesNotWaitForTheNextReport) {
+  options_.report_interval = std::chrono::hours(1);
+  handlers_.HandleAny(Blocking());
+  Start();
+  const auto flip = [&](bool drain) {
+    const MonotonicTime began = SystemClock().Now();
+    const WorkerState wanted = drain ? WorkerState::kDrained : WorkerState::kRunning;
+    drain ? runner_->Drain() : runner_->Undrain();
+    EXPECT_TRUE(Eventually([&] { return reports().back().state == wanted; }));
+    return SystemClock().Now() - began;
+  };
+  ASSERT_TRUE(Eventually([&] { return !reports().empty(); }));
+  // Reports of other changes are 100 ms apart. On a busy machine these may be, too, but not always:
+  // thrice drained and taken back in the time of two such pauses.
+  EXPECT_TRUE(Eventually([&] {
+    std::chrono::nanoseconds took{0};
+    for (int n = 0; n < 6; ++n) took += flip(n % 2 == 0);
+    return took < milliseconds(200);
+  }));
+}
+
+TEST_F(RunnerTest, WhoIsToldAndWhoAsksHearTheSameOrder) {
+  handlers_.HandleAny(Blocking());
+  Start();
+  // So slow that the next report would be heard first.
+  const auto say = [this](const WorkerReport& report) {
+    std::this_thread::sleep_for(milliseconds(5));
+    const std::lock_guard lock(mutex_);
+    reports_.push_back(report);
+  };
+  for (int n = 0; n < 20; ++n) {
+    const std::size_t before = reports().size();
+    runner_->Drain();
+    runner_->ReportTo(say);
+    ASSERT_TRUE(Eventually([&] { return reports().back().state == WorkerState::kDrained; }));
+    const auto all = reports();
+    // Once drained, nothing that was true before comes after it.
+    const auto drained =
+        std::find_if(all.begin() + static_cast<std::ptrdiff_t>(before), all.end(),
+                     [](const auto& one) { return one.state == WorkerState::kDrained; });
+    for (auto later = drained; later != all.end(); ++later) {
+      ASSERT_EQ(later->state, WorkerState::kDrained) << n;
+    }
+    runner_->Undrain();
+    ASSERT_TRUE(Eventually([&] { return reports().back().state == WorkerState::kRunning; }));
+  }
 }
 
 TEST_F(RunnerTest, ReportsAgainThoughNothingChanges) {

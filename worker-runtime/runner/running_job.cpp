@@ -133,6 +133,7 @@ void RunningJob::LoseFence() {
 
 void RunningJob::HandlerStarts(MonotonicTime now, std::chrono::milliseconds timeout) {
   const std::lock_guard lock(mutex_);
+  handler_started_at_ = now;
   timeout_at_ = now + timeout;
   stuck_at_ = timeout_at_ + limits_.patience;
 }

@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -46,6 +47,8 @@ class RunningJob final : public JobContext, public std::enable_shared_from_this<
   std::shared_ptr<const JobMessage> SharedMessage() { return {shared_from_this(), &message_}; }
 
   std::size_t place = 0;  // In the runner's list of jobs; guarded by the runner.
+  // Of the time its handler took, once that has come to its own end; set before it is settled.
+  std::optional<std::size_t> service_bucket;
 
   // ---- Its claim ----
 
@@ -72,6 +75,8 @@ class RunningJob final : public JobContext, public std::enable_shared_from_this<
 
   // The handler is called next, with `timeout` to go. Once.
   void HandlerStarts(MonotonicTime now, std::chrono::milliseconds timeout);
+  // When that was; MonotonicTime::max() before.
+  MonotonicTime HandlerStartedAt() const { return handler_started_at_; }
   // Renews the lease when a third of it is over and asks whether the claim still holds, gives the
   // order to stop when the timeout is over, writes progress. Returns when it wants to be called
   // again.
@@ -115,6 +120,7 @@ class RunningJob final : public JobContext, public std::enable_shared_from_this<
   std::atomic<bool> timed_out_{false};
   std::atomic<bool> stuck_{false};
   std::atomic<bool> fence_lost_{false};
+  std::atomic<MonotonicTime> handler_started_at_{MonotonicTime::max()};
 
   mutable std::mutex mutex_;
   MonotonicTime timeout_at_ = MonotonicTime::max();

@@ -73,19 +73,20 @@ Result<std::unique_ptr<nats::Registration>> ObeyControl(nats::Connection& connec
                                                         runner::Runner& runner) {
   return connection.SubscribeCallback(
       WorkerControlSubject(options.lane, options.worker), [&](const nats::Message& message) {
-        std::string answer;
+        // Best effort: who asked asks again.
+        const auto answer = [&](std::string_view text) {
+          if (!message.reply.empty()) static_cast<void>(connection.Publish(message.reply, text));
+        };
         if (message.payload.starts_with(kControlHolds)) {
-          answer = Holds(runner, message.payload.substr(kControlHolds.size())) ? kControlYes
-                                                                               : kControlNo;
+          const bool holds = Holds(runner, message.payload.substr(kControlHolds.size()));
+          answer(holds ? kControlYes : kControlNo);
         } else if (message.payload == kControlDrain || message.payload == kControlUndrain) {
           log::Info("worker", message.payload == kControlDrain ? "drain" : "undrain");
           message.payload == kControlDrain ? runner.Drain() : runner.Undrain();
-          answer = nats::WriteWorkerReport(runner.Report());
+          runner.ReportTo([&](const WorkerReport& now) { answer(nats::WriteWorkerReport(now)); });
         } else {
-          answer = R"({"error":"say drain or undrain"})";
+          answer(R"({"error":"say drain or undrain"})");
         }
-        // Best effort: who asked asks again.
-        if (!message.reply.empty()) static_cast<void>(connection.Publish(message.reply, answer));
       });
 }
 

@@ -3,13 +3,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <cstdio>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "worker-runtime/job/worker_report.h"
 #include "worker-runtime/nats/job_record_json.h"
@@ -207,6 +210,52 @@ TEST_F(WorkerRecordsNatsTest, AWorkerDrainsAndGoesOnByRequest) {
   ASSERT_TRUE(Ask("w-1", kControlUndrain));
   EXPECT_TRUE(WaitState("waiting", JobState::kDone));
   EXPECT_EQ(Record("waiting")->runs, 1);
+}
+
+// As the operator does it: the request names the subject of reports as the place for the answer, so
+// both come in the order in which they were said. Prints how long it takes; asserts on what comes.
+TEST_F(WorkerRecordsNatsTest, ADrainedWorkerIsTakenBackForAJobThatWaits) {
+  MakeLane();
+  const auto reports = connection_->Subscribe(WorkerReportSubject(key_, "w-1"));
+  const auto results = connection_->Subscribe("results");
+  ASSERT_TRUE(reports && results);
+  const auto worker = StartExampleWorker("w-1");
+  ASSERT_TRUE((*reports)->Next(seconds(60)));
+  using Clock = std::chrono::steady_clock;
+  const auto tell = [&](std::string_view request) {
+    EXPECT_TRUE(connection_->PublishRequest(WorkerControlSubject(key_, "w-1"),
+                                            WorkerReportSubject(key_, "w-1"), request));
+    return Clock::now();
+  };
+  std::vector<double> drained_ms;
+  std::vector<double> taken_back_ms;
+  const auto since = [](Clock::time_point began) {
+    return std::chrono::duration<double, std::milli>(Clock::now() - began).count();
+  };
+  const int rounds = 30;
+  for (int round = 0; round < rounds; ++round) {
+    const auto drain = tell(kControlDrain);
+    while (true) {
+      const auto heard = (*reports)->Next(seconds(60));
+      ASSERT_TRUE(heard) << "round " << round;
+      const auto report = nats::ReadWorkerReport(heard->payload);
+      ASSERT_TRUE(report);
+      if (report->state == WorkerState::kDrained) break;
+    }
+    drained_ms.push_back(since(drain));
+    // Says nothing else afterwards, and takes no job.
+    Publish("job-" + std::to_string(round), "sleep", "0");
+    ASSERT_FALSE((*results)->Next(milliseconds(0)));
+    const auto undrain = tell(kControlUndrain);
+    ASSERT_TRUE((*results)->Next(seconds(60)));
+    taken_back_ms.push_back(since(undrain));
+    ASSERT_TRUE(Eventually([this] { return JobsLeft() == 0; }));
+  }
+  for (auto* figures : {&drained_ms, &taken_back_ms}) std::sort(figures->begin(), figures->end());
+  std::printf(
+      "[ FIGURES  ] drain to drained: median %.1f ms, most %.1f ms; undrain to the first job "
+      "done: median %.1f ms, most %.1f ms\n",
+      drained_ms[rounds / 2], drained_ms.back(), taken_back_ms[rounds / 2], taken_back_ms.back());
 }
 
 TEST_F(WorkerRecordsNatsTest, AnUnknownRequestIsAnsweredWithWhatIsKnown) {
