@@ -5,6 +5,8 @@ testdata/good/X.yaml   must be accepted, and reads back as written plus the docu
 testdata/bad/X.yaml    must be refused with an error that matches its first line, `# expect: <regex>`.
 X.before.yaml          beside either one is created first, so that X is an update of it.
 
+And the policies of charts/policies, which are about the same pools.
+
 Needs kubectl and nothing else. Leaves the CRD behind and removes what it created besides. An API
 server with etcd is enough: no node, no controller.
 """
@@ -24,6 +26,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 CRD_FILE = HERE / "workerpools.yaml"
 EXAMPLE_DIR = HERE.parent / "e2e" / "examples"
+POLICY_DIR = HERE.parent / "charts" / "policies"
 CRD_NAME = "workerpools.lanekeeper.dev"
 OPENAPI_PATH = "/openapi/v3/apis/lanekeeper.dev/v1alpha1"
 NAMESPACE = "wp-test-" + secrets.token_hex(4)
@@ -75,6 +78,7 @@ def with_defaults(spec):
         backoff.setdefault("max", "5m")
         lane.setdefault("workers", {}).setdefault("min", 0)
         lane["workers"].setdefault("max", 10)
+        lane.setdefault("scaling", {}).setdefault("mode", "Act")
     return spec
 
 
@@ -194,6 +198,9 @@ class ExampleTest(unittest.TestCase):
     def test_mixed(self):
         self.check("mixed.yaml", ["short", "long", "gpu"])
 
+    def test_gpu(self):
+        self.check("gpu.yaml", ["interactive", "batch"])
+
     def test_exec(self):
         self.check("exec.yaml", ["shell"])
 
@@ -260,6 +267,142 @@ class LimitTest(unittest.TestCase):
         ]
         must("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pool("large", lanes=lanes)))
 
+    def test_many_lanes_with_many_limits_stay_inside_it_too(self):
+        limits = {f"example-{i}.com/a-resource-that-is-no-{'gpu' * 5}": "1" for i in range(32)}
+        containers = [{"name": f"c{i}", "image": "w:1", "resources": {"limits": limits}} for i in range(16)]
+        template = {"spec": {"containers": containers, "initContainers": containers}}
+        lanes = [{"name": f"lane-{i}", "template": template} for i in range(16)]
+        must("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pool("large", template=template, lanes=lanes)))
+
+    def test_container_has_at_most_32_limits(self):
+        limits = {f"example-{i}.com/a": "1" for i in range(33)}
+        expect = r"containers\[0\]\.resources\.limits: Too many: 33: must have at most 32"
+        self.check_pod(expect, resources={"limits": limits})
+
+    def test_pod_has_at_most_16_init_containers_and_16_claims(self):
+        for field in ("initContainers", "resourceClaims"):
+            with self.subTest(field):
+                spec = {**POD, field: [{"name": f"x{i}"} for i in range(17)]}
+                lanes = [{"name": "gpu", "class": "Gpu", "workers": {"gpus": 1}}]
+                expect = rf"spec\.template\.spec\.{field}: Too many: 17: must have at most 16"
+                self.check(expect, template={"spec": spec}, lanes=lanes)
+
+
+class GpuFenceTest(unittest.TestCase):
+    """charts/policies: GPU lanes only in namespaces that were told so, and no more than those allow."""
+
+    FILES = [flag for name in ("gpu-fence", "gpu-fence-binding") for flag in ("-f", POLICY_DIR / f"{name}.yaml")]
+    # What is allowed: by name, the label's and the annotation's value.
+    NAMESPACES = {"none": (None, None), "all": ("allowed", None), "four": ("allowed", "4"), "typo": ("allowed", "4x")}
+
+    @classmethod
+    def setUpClass(cls):
+        cls.addClassCleanup(cls.remove)
+        for name, (label, annotation) in cls.NAMESPACES.items():
+            metadata = {"name": cls.namespace(name)}
+            if label:
+                metadata["labels"] = {"lanekeeper.dev/gpu": label}
+            if annotation:
+                metadata["annotations"] = {"lanekeeper.dev/gpus-max": annotation}
+            must("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))
+        # From before the fence.
+        must("create", "-f", "-", stdin=json.dumps(cls.gpu_pool("old")), namespace=cls.namespace("none"))
+        must("apply", "--server-side", *cls.FILES)
+        # The API server takes a moment to know a new policy, and one to know a new namespace.
+        deadline = time.monotonic() + SERVED_SECONDS_MAX
+        while cls.create("none", cls.gpu_pool("x")).returncode == 0 or cls.create("all", cls.gpu_pool("x")).returncode != 0:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the policy is not in force after {SERVED_SECONDS_MAX} s")
+            time.sleep(0.2)
+
+    @classmethod
+    def remove(cls):
+        kubectl("delete", "--ignore-not-found", *cls.FILES)
+        for name in cls.NAMESPACES:
+            kubectl("delete", "workerpools", "--all", "--wait=false", namespace=cls.namespace(name))
+            kubectl("delete", "namespace", cls.namespace(name), "--wait=false")
+
+    @staticmethod
+    def namespace(name):
+        return f"{NAMESPACE}-{name}"
+
+    @staticmethod
+    def gpu_pool(name, template=None, budget=None, **workers):
+        lane = {"name": "gpu", "class": "Gpu", "workers": {"max": 2, **({} if template else {"gpus": 2}), **workers}}
+        if template:
+            lane["template"] = {"spec": template}
+        return pool(name, lanes=[{"name": "short"}, lane], **({"budget": budget} if budget else {}))
+
+    @classmethod
+    def create(cls, name, manifest, *flags):
+        flags = flags or ("--dry-run=server",)
+        return kubectl("create", *flags, "-f", "-", stdin=json.dumps(manifest), namespace=cls.namespace(name))
+
+    def accepts(self, name, manifest):
+        done = self.create(name, manifest)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def refuses(self, name, manifest, expect):
+        done = self.create(name, manifest)
+        self.assertNotEqual(done.returncode, 0, f"accepted: {done.stdout}")
+        self.assertRegex(done.stderr, expect)
+
+    def test_namespace_without_the_label_has_no_gpu_lanes(self):
+        expect = r"namespace \S+-none may not have lanes of class Gpu: ask the platform team for the label"
+        self.refuses("none", self.gpu_pool("a"), expect)
+        self.accepts("none", pool("b"))
+
+    def test_namespace_with_the_label_has_as_many_as_it_wants(self):
+        self.accepts("all", self.gpu_pool("a", max=10000, gpus=64))
+
+    def test_cap_counts_every_worker_there_may_be(self):
+        self.accepts("four", self.gpu_pool("a"))
+        expect = r"may take up to 6 GPUs, and namespace \S+-four allows 4 per pool: set spec\.budget\.gpus to at most 4"
+        self.refuses("four", self.gpu_pool("a", max=3), expect)
+
+    def test_cap_counts_all_gpu_lanes_together(self):
+        manifest = self.gpu_pool("a")
+        manifest["spec"]["lanes"].append({**manifest["spec"]["lanes"][1], "name": "more"})
+        self.refuses("four", manifest, "may take up to 8 GPUs")
+
+    def test_budget_is_as_good_as_fewer_workers(self):
+        self.accepts("four", self.gpu_pool("a", max=100, budget={"gpus": 4}))
+        self.refuses("four", self.gpu_pool("a", max=100, budget={"gpus": 5}), "may take up to 5 GPUs")
+        self.accepts("four", self.gpu_pool("a", budget={"gpus": 100}))
+        self.refuses("four", self.gpu_pool("a", max=3, budget={"workers": 1}), "may take up to 6 GPUs")
+
+    def test_cap_counts_limits_and_claims_of_the_template(self):
+        def with_limits(*limits):
+            containers = [{"name": f"c{i}", "image": "w:1", "resources": {"limits": l}} for i, l in enumerate(limits)]
+            return {"containers": [*POD["containers"], *containers]}
+
+        self.accepts("four", self.gpu_pool("a", with_limits({"nvidia.com/gpu": 1, "cpu": "8"}, {"amd.com/gpu": "1"})))
+        self.refuses("four", self.gpu_pool("a", with_limits({"nvidia.com/gpu": 1}, {"amd.com/gpu": "2"})), "up to 6 GPUs")
+        claims = {**POD, "resourceClaims": [{"name": f"gpu-{i}", "resourceClaimName": "x"} for i in range(3)]}
+        self.refuses("four", self.gpu_pool("a", claims), "up to 6 GPUs")
+        self.refuses("four", self.gpu_pool("a", claims, gpus=4), "up to 8 GPUs")
+
+    def test_cap_counts_the_template_of_the_pool_too(self):
+        template = {"spec": {"containers": [{**POD["containers"][0], "resources": {"limits": {"nvidia.com/gpu": 5}}}]}}
+        lanes = [{"name": "gpu", "class": "Gpu", "workers": {"max": 1}}]
+        self.refuses("four", pool("a", template=template, lanes=lanes), "up to 5 GPUs")
+
+    def test_annotation_that_is_no_number_refuses(self):
+        self.refuses("typo", self.gpu_pool("a"), r"lanekeeper\.dev/gpus-max .* must be a whole number, is \"4x\"")
+
+    def test_pool_from_before_the_fence_lives_and_dies_but_does_not_change(self):
+        namespace = self.namespace("none")
+
+        def patch(change):
+            return kubectl("patch", "wp", "old", "--type=merge", "-p", json.dumps(change), namespace=namespace)
+
+        # What the operator does to every pool.
+        self.assertEqual(patch({"metadata": {"finalizers": ["lanekeeper.dev/queues"]}}).returncode, 0)
+        self.assertRegex(patch({"spec": {"paused": True}}).stderr, "may not have lanes of class Gpu")
+        must("delete", "wp", "old", "--wait=false", namespace=namespace)
+        self.assertEqual(patch({"metadata": {"finalizers": []}}).returncode, 0)
+        self.assertNotEqual(kubectl("get", "wp", "old", namespace=namespace).returncode, 0)
+
 
 class StatusTest(unittest.TestCase):
     STATUS = {
@@ -282,7 +425,9 @@ class StatusTest(unittest.TestCase):
                 "parked": 1,
                 "oldestWaitSeconds": 5,
                 "deadLetters": 7,
-                "workers": {"desired": 4, "ready": 2, "busy": 1, "idle": 1, "draining": 0},
+                "workers": {"desired": 4, "ready": 2, "busy": 1, "idle": 1, "draining": 0, "unschedulable": 1},
+                "predictedWaitSeconds": 40,
+                "release": "1 of 2 released, 1 busy, oldest for 00:12:40",
                 "decision": {
                     "workers": 4,
                     "reason": "BacklogGrew",
@@ -367,7 +512,7 @@ class ManualTest(unittest.TestCase):
         text = self.explain("wp.spec.lanes.scaling")
         self.assertIn("How the number of workers follows the queue.", text)
         self.assertIn("(waiting + running) / jobsPerWorker", text)
-        self.assertIn("Default by class: Short 15s, Long 60s, Gpu 60s.", text)
+        self.assertIn("Default by class: Short 15s, Long 60s, Gpu ten times the measured cold start", text)
 
     def test_explain_reaches_into_both_templates(self):
         for path in ("wp.spec.template.spec.containers.env", "wp.spec.lanes.template.spec.containers.env"):
@@ -398,7 +543,7 @@ class ManualTest(unittest.TestCase):
         """Without limits the API server cannot bound the cost of the rules and refuses the CRD."""
         limits = {"string": {"maxLength", "enum"}, "array": {"maxItems"}}
         for path, field in walk(schema["properties"]["spec"], "wp.spec"):
-            wanted = {"maxProperties"} if "additionalProperties" in field else limits.get(field["type"])
+            wanted = {"maxProperties"} if "additionalProperties" in field else limits.get(field.get("type"))
             if wanted:
                 with self.subTest(path):
                     self.assertTrue(wanted & field.keys(), f"has none of {wanted}")

@@ -7,6 +7,7 @@
 
 #include "operator/control/control_loop.h"
 #include "operator/jetstream/jetstream_lane_probe.h"
+#include "operator/jetstream/jetstream_ledger.h"
 #include "operator/jetstream/jetstream_queues.h"
 #include "operator/kubernetes/api_client.h"
 #include "operator/kubernetes/kubeconfig.h"
@@ -86,6 +87,7 @@ Result<void> Run(StopSignal& stop, const OperatorSettings& settings) {
       {.only_namespace = settings.only_namespace, .nats_url = settings.worker_nats_url});
   JetStreamLaneProbe probe(*endpoints->nats, clock, {.sample_interval = settings.sample_interval});
   JetStreamQueues queues(*endpoints->nats);
+  JetStreamLedger ledger(*endpoints->nats);
   const auto metrics = std::make_shared<OperatorMetrics>();
   metrics->AddCounter("lanekeeper_api_requests_total", "Requests to the API server.",
                       [&api] { return static_cast<double>(api.requests()); });
@@ -96,7 +98,11 @@ Result<void> Run(StopSignal& stop, const OperatorSettings& settings) {
                       [&platform] { return static_cast<double>(platform.events_dropped()); });
   metrics->AddCounter("lanekeeper_samples_total", "Answers about a lane that could be used.",
                       [&probe] { return static_cast<double>(probe.stats().samples); });
-  ControlLoop loop(source, probe, queues, platform, clock, metrics.get());
+  metrics->AddCounter("lanekeeper_ledger_entries_total", "Decisions written to the ledger.",
+                      [&ledger] { return static_cast<double>(ledger.stored()); });
+  metrics->AddCounter("lanekeeper_ledger_dropped_total", "Decisions the ledger could not take.",
+                      [&ledger] { return static_cast<double>(ledger.dropped()); });
+  ControlLoop loop(source, probe, queues, platform, clock, metrics.get(), &ledger);
 
   std::optional<telemetry::TelemetryServer> telemetry;
   if (settings.http_port != 0) {
@@ -117,6 +123,7 @@ Result<void> Run(StopSignal& stop, const OperatorSettings& settings) {
     telemetry.emplace(*std::move(started));
   }
 
+  ledger.Start();
   loop.Start();
   platform.Start([&loop](const PoolKey& key) { loop.Poke(key); });
   log::Info("operator", "started",
@@ -127,6 +134,7 @@ Result<void> Run(StopSignal& stop, const OperatorSettings& settings) {
   log::Info("operator", "stopping", {{"signal", signal}});
   loop.Stop();
   platform.Stop();
+  ledger.Stop();
   return {};
 }
 

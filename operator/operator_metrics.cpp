@@ -15,7 +15,7 @@ struct GaugeName {
 };
 
 // In the order of LaneNumbers::gauges.
-constexpr std::array<GaugeName, 9> kGauges = {{
+constexpr std::array<GaugeName, 11> kGauges = {{
     {"lanekeeper_lane_waiting_jobs", "Jobs never delivered."},
     {"lanekeeper_lane_running_jobs", "Jobs that a handler has."},
     {"lanekeeper_lane_parked_jobs", "Jobs that wait out a retry delay."},
@@ -24,6 +24,9 @@ constexpr std::array<GaugeName, 9> kGauges = {{
     {"lanekeeper_lane_workers_desired", "Workers the platform is asked for."},
     {"lanekeeper_lane_workers_ready", "Workers that are ready."},
     {"lanekeeper_lane_workers_busy", "Workers with a running job, by their own reports."},
+    {"lanekeeper_lane_workers_unschedulable", "Workers the platform has no room for."},
+    {"lanekeeper_lane_predicted_wait_seconds",
+     "How long a job that comes now waits before it starts; -1: not known."},
     {"lanekeeper_lane_sampled", "1 while the lane's numbers can be trusted, else 0."},
 }};
 
@@ -57,12 +60,17 @@ void OperatorMetrics::AddCounter(std::string name, std::string help, std::functi
 
 void OperatorMetrics::OnLane(const LaneKey& key, const LaneStatus& status, scaling::Doubt doubt) {
   const std::lock_guard lock(mutex_);
-  lanes_[key].gauges = {
-      static_cast<double>(status.waiting),       static_cast<double>(status.running),
-      static_cast<double>(status.parked),        static_cast<double>(status.oldest_wait_seconds),
-      static_cast<double>(status.dead_letters),  static_cast<double>(status.workers_desired),
-      static_cast<double>(status.workers_ready), static_cast<double>(status.workers_busy),
-      doubt == scaling::Doubt::kNone ? 1.0 : 0.0};
+  lanes_[key].gauges = {static_cast<double>(status.waiting),
+                        static_cast<double>(status.running),
+                        static_cast<double>(status.parked),
+                        static_cast<double>(status.oldest_wait_seconds),
+                        static_cast<double>(status.dead_letters),
+                        static_cast<double>(status.workers_desired),
+                        static_cast<double>(status.workers_ready),
+                        static_cast<double>(status.workers_busy),
+                        static_cast<double>(status.workers_unschedulable),
+                        static_cast<double>(status.predicted_wait_seconds),
+                        doubt == scaling::Doubt::kNone ? 1.0 : 0.0};
 }
 
 void OperatorMetrics::OnScaled(const LaneKey& key, int workers_from,
@@ -70,6 +78,16 @@ void OperatorMetrics::OnScaled(const LaneKey& key, int workers_from,
   const std::lock_guard lock(mutex_);
   const std::string_view direction = decision.workers > workers_from ? "up" : "down";
   ++lanes_[key].scaled[{direction, scaling::ToString(decision.reason)}];
+}
+
+void OperatorMetrics::OnReleased(const LaneKey& key, int workers) {
+  const std::lock_guard lock(mutex_);
+  lanes_[key].released += workers;
+}
+
+void OperatorMetrics::OnInterrupted(const LaneKey& key, int jobs) {
+  const std::lock_guard lock(mutex_);
+  lanes_[key].interrupted += jobs;
 }
 
 void OperatorMetrics::OnForget(const LaneKey& key) {
@@ -118,6 +136,20 @@ std::vector<MetricFamily> OperatorMetrics::Collect() const {
     }
   }
   families.push_back(std::move(scaled));
+
+  const auto count_lanes = [&](const std::string& name, const std::string& help, auto member) {
+    MetricFamily family = Family(name, help, MetricType::Counter);
+    for (const auto& [key, lane] : lanes_) {
+      family.metric.push_back(CounterOf(LabelsOf(key), lane.*member));
+    }
+    families.push_back(std::move(family));
+  };
+  count_lanes("lanekeeper_workers_released_total",
+              "Workers given back after they were drained, or before they had started.",
+              &LaneNumbers::released);
+  count_lanes("lanekeeper_jobs_interrupted_total",
+              "Running jobs whose worker was told to end by scaling. Stays at 0.",
+              &LaneNumbers::interrupted);
 
   MetricFamily errors = Family("lanekeeper_reconcile_errors_total",
                                "Calls of a pass that failed, by kind.", MetricType::Counter);

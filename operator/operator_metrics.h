@@ -27,6 +27,8 @@ class OperatorMetrics final : public ReconcileObserver, public prometheus::Colle
   void OnLane(const LaneKey& key, const LaneStatus& status, scaling::Doubt doubt) override;
   void OnScaled(const LaneKey& key, int workers_from,
                 const scaling::ScalingDecision& decision) override;
+  void OnReleased(const LaneKey& key, int workers) override;
+  void OnInterrupted(const LaneKey& key, int jobs) override;
   void OnForget(const LaneKey& key) override;
   void OnPass(std::chrono::nanoseconds took) override;
   void OnError(const Error& error) override;
@@ -36,7 +38,9 @@ class OperatorMetrics final : public ReconcileObserver, public prometheus::Colle
 
  private:
   struct LaneNumbers {
-    std::array<double, 9> gauges{};
+    std::array<double, 11> gauges{};
+    double released = 0;
+    double interrupted = 0;
     std::map<std::pair<std::string_view, std::string_view>, double> scaled;  // (direction, reason)
   };
   struct ReadCounter {

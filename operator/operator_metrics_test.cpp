@@ -27,6 +27,17 @@ TEST(OperatorMetrics, LaneIsASeriesWithItsNames) {
   EXPECT_TRUE(Has(text, "lanekeeper_lane_sampled" + labels + " 1"));
 }
 
+TEST(OperatorMetrics, InterruptedJobsAreThereBeforeTheFirstAndCounted) {
+  OperatorMetrics metrics;
+  const std::string labels = R"({namespace="studio",pool="media",lane="short"})";
+  metrics.OnLane(kLane, {}, scaling::Doubt::kNone);
+  EXPECT_TRUE(Has(Scrape(metrics), "lanekeeper_jobs_interrupted_total" + labels + " 0"));
+  metrics.OnReleased(kLane, 3);
+  metrics.OnInterrupted(kLane, 2);
+  EXPECT_TRUE(Has(Scrape(metrics), "lanekeeper_jobs_interrupted_total" + labels + " 2"));
+  EXPECT_TRUE(Has(Scrape(metrics), "lanekeeper_workers_released_total" + labels + " 3"));
+}
+
 TEST(OperatorMetrics, DoubtfulLaneIsNotSampled) {
   OperatorMetrics metrics;
   metrics.OnLane(kLane, {}, scaling::Doubt::kStale);

@@ -71,6 +71,19 @@ Condition ScalingLimited(const std::vector<LaneHealth>& lanes) {
           .message = "No lane asks for more than its limits."};
 }
 
+Condition CapacityShort(const std::vector<LaneHealth>& lanes) {
+  for (const LaneHealth& lane : lanes) {
+    if (lane.no_room_why.empty()) continue;
+    return {.type = "CapacityShort",
+            .status = true,
+            .reason = "NoRoom",
+            .message = scaling::CapacityShortSentence(lane.name, lane.no_room_why)};
+  }
+  return {.type = "CapacityShort",
+          .reason = "RoomForAll",
+          .message = "There is room for every worker that was asked for."};
+}
+
 Condition DeadLetters(const std::vector<LaneHealth>& lanes) {
   std::string names;
   for (const LaneHealth& lane : lanes) {
@@ -112,6 +125,7 @@ std::vector<Condition> ConditionsOf(const std::vector<LaneHealth>& lanes, bool p
   conditions.push_back(Ready(lanes, paused, reachable ? &*reachable : nullptr));
   if (reachable) conditions.push_back(*reachable);
   conditions.push_back(ScalingLimited(lanes));
+  conditions.push_back(CapacityShort(lanes));
   conditions.push_back(DeadLetters(lanes));
   for (Condition& condition : conditions) {
     const Condition* old = FindCondition(before, condition.type);
@@ -141,8 +155,9 @@ std::vector<PoolEvent> EventsOf(const std::vector<Condition>& before,
       if (!condition.status && worth && !same_reason) {
         events.push_back({true, condition.reason, condition.message});
       }
-    } else if (condition.type == "DeadLetters" && condition.status && !was) {
-      events.push_back({true, "DeadLetters", condition.message});
+    } else if ((condition.type == "DeadLetters" || condition.type == "CapacityShort") &&
+               condition.status && !was) {
+      events.push_back({true, condition.type, condition.message});
     }
   }
   return events;

@@ -20,12 +20,14 @@ struct LaneHealth {
   std::optional<Error> queue_error;     // Setting up its stream or consumer.
   std::optional<Error> workload_error;  // Applying or scaling its workload.
   std::optional<scaling::ScalingReason> limited;
+  std::string no_room_why;  // The platform has no room for some of its workers; empty: it has.
   std::int64_t dead_letters = 0;
 };
 
-// In the order Ready, QueueReachable, ScalingLimited, DeadLetters. While a lane has not been
-// sampled at all and nothing else is wrong, QueueReachable is what it was in `before`, or absent.
-// last_transition is kept from `before` where `status` is the same, and `now` where it changed.
+// In the order Ready, QueueReachable, ScalingLimited, CapacityShort, DeadLetters. While a lane has
+// not been sampled at all and nothing else is wrong, QueueReachable is what it was in `before`, or
+// absent. last_transition is kept from `before` where `status` is the same, and `now` where it
+// changed.
 std::vector<Condition> ConditionsOf(const std::vector<LaneHealth>& lanes, bool paused,
                                     const std::vector<Condition>& before, std::string_view now);
 

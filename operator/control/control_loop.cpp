@@ -9,11 +9,11 @@
 namespace lanekeeper {
 
 ControlLoop::ControlLoop(PoolSource& source, LaneProbe& probe, Queues& queues, Platform& platform,
-                         const Clock& clock, ReconcileObserver* observer)
+                         const Clock& clock, ReconcileObserver* observer, Ledger* ledger)
     : source_(source),
       probe_(probe),
       clock_(clock),
-      reconciler_(platform, queues, probe, clock, observer),
+      reconciler_(platform, queues, probe, clock, observer, ledger),
       random_(std::random_device{}()) {}
 
 ControlLoop::~ControlLoop() { Stop(); }

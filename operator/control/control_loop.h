@@ -19,7 +19,7 @@ class ControlLoop {
  public:
   // All must outlive the loop.
   ControlLoop(PoolSource& source, LaneProbe& probe, Queues& queues, Platform& platform,
-              const Clock& clock, ReconcileObserver* observer);
+              const Clock& clock, ReconcileObserver* observer, Ledger* ledger = nullptr);
   ~ControlLoop();  // Stops.
   ControlLoop(const ControlLoop&) = delete;
   ControlLoop& operator=(const ControlLoop&) = delete;

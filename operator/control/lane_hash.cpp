@@ -31,7 +31,7 @@ class FieldHash {
 
 std::string LaneHash(const Lane& lane) {
   FieldHash hash;
-  hash.Add("2");  // The form of the manifest; raise it when deployment_manifest.cpp changes.
+  hash.Add("3");  // The form of the manifest; raise it when deployment_manifest.cpp changes.
   hash.Add(lane.name);
   hash.Add(static_cast<std::int64_t>(lane.lane_class));
   hash.Add(lane.template_json);
@@ -46,6 +46,7 @@ std::string LaneHash(const Lane& lane) {
   hash.Add(lane.jobs.backoff.max.count());
   hash.Add(lane.workers.slots);
   hash.Add(lane.workers.grace.count());
+  hash.Add(std::int64_t{lane.workers.add_gpu_limit ? lane.workers.gpus : 0});
   return hash.Hex();
 }
 

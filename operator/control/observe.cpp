@@ -3,34 +3,109 @@
 #include <algorithm>
 
 namespace lanekeeper {
+namespace {
+
+scaling::CrewMember::Phase PhaseOf(PlacedWorker::Phase phase) {
+  using To = scaling::CrewMember::Phase;
+  switch (phase) {
+    case PlacedWorker::Phase::kNoRoom:
+      return To::kNoRoom;
+    case PlacedWorker::Phase::kStarting:
+      return To::kStarting;
+    case PlacedWorker::Phase::kReady:
+      return To::kReady;
+    case PlacedWorker::Phase::kNotReady:
+      break;
+  }
+  return To::kNotReady;
+}
+
+}  // namespace
 
 scaling::ScalingPolicy PolicyOf(const WorkerPool& pool, const Lane& lane) {
   return {.workers_min = lane.workers.min,
           .workers_max = lane.workers.max,
           .jobs_per_worker = lane.scaling.jobs_per_worker,
           .scale_down_window = lane.scaling.scale_down_window,
+          .window_cold_starts = static_cast<double>(lane.scaling.window_cold_starts),
+          .slots = lane.workers.slots,
+          .target_wait = lane.scaling.target_wait,
           .paused = pool.paused};
 }
 
-scaling::Observation ObservationOf(const LaneSample& sample, const WorkloadState& workload) {
-  const std::int64_t reported = std::min(sample.jobs_running, sample.ack_pending);
-  const std::int64_t unaccounted = sample.ack_pending - reported;
-  const int silent_workers = std::max(0, workload.replicas - sample.workers_reporting);
-  const bool nobody_reports = sample.workers_reporting == 0;
-  const bool may_be_running = silent_workers > 0 || nobody_reports;
+std::vector<scaling::CrewMember> CrewOf(const Crew& crew,
+                                        const std::vector<ReportedWorker>& reported,
+                                        const std::map<std::string, MonotonicTime>& drained_since,
+                                        MonotonicTime listening_since, MonotonicTime now) {
+  std::vector<scaling::CrewMember> members;
+  members.reserve(crew.placed.size());
+  for (const PlacedWorker& placed : crew.placed) {
+    scaling::CrewMember member{.name = placed.name,
+                               .phase = PhaseOf(placed.phase),
+                               .first_to_go = placed.marks.first_to_go};
+    // Both lists are in the order of names.
+    const auto said = std::ranges::lower_bound(reported, placed.name, {}, &ReportedWorker::name);
+    if (said != reported.end() && said->name == placed.name) {
+      member.state = said->state;
+      member.running = said->running;
+      member.oldest_running = said->oldest_running;
+      if (said->running > 0) {
+        member.oldest_running +=
+            std::chrono::duration_cast<std::chrono::seconds>(now - said->heard_at);
+      }
+    } else {
+      member.silent = now - std::max(placed.since, listening_since) >= kWorkerReportExpiry;
+    }
+    const auto drained = drained_since.find(placed.name);
+    const auto drained_for =
+        drained == drained_since.end() ? MonotonicTime::duration{} : now - drained->second;
+    member.keeps_ready = drained_for >= kReadinessLag;
+    // It has run or been drained for a while, whatever the platform's check has yet to find out, or
+    // never will: it may have been drained before it was ever ready.
+    if (member.state && member.phase == scaling::CrewMember::Phase::kStarting &&
+        (member.oldest_running >= kPlacedLag || drained_for >= kPlacedLag)) {
+      member.phase = scaling::CrewMember::Phase::kNotReady;
+    }
+    members.push_back(std::move(member));
+  }
+  return members;
+}
+
+std::int64_t JobsUnaccountedFor(const LaneSample& sample) {
+  return sample.ack_pending - std::min(sample.jobs_running, sample.ack_pending);
+}
+
+scaling::Observation ObservationOf(const LaneSample& sample, const WorkloadState& workload,
+                                   const Crew& crew,
+                                   const std::vector<scaling::CrewMember>& members,
+                                   MonotonicTime now) {
+  const std::int64_t unaccounted = JobsUnaccountedFor(sample);
+  const auto starting =
+      static_cast<int>(std::ranges::count_if(members, [](const scaling::CrewMember& member) {
+        using Phase = scaling::CrewMember::Phase;
+        return member.phase == Phase::kNoRoom || member.phase == Phase::kStarting;
+      }));
+  const int silent_workers = std::max(0, workload.replicas - sample.workers_reporting - starting);
+  const bool may_be_running = silent_workers > 0 || sample.workers_reporting == 0;
 
   scaling::Observation seen;
   seen.doubt = sample.doubt;
   seen.waiting = sample.waiting;
   // With no workers at all nothing runs: what is unacknowledged waits for somebody to fetch it.
   const bool running = may_be_running && workload.replicas > 0;
-  seen.running = reported + (running ? unaccounted : 0);
+  seen.running = sample.ack_pending - (running ? 0 : unaccounted);
   seen.parked = running ? 0 : unaccounted;
   seen.open_pulls = sample.open_pulls;
   seen.ack_pending_max = sample.ack_pending_max;
   seen.workers_current = workload.replicas;
   seen.workers_busy =
       sample.workers_busy + static_cast<int>(std::min<std::int64_t>(silent_workers, unaccounted));
+  seen.workers_starting = starting;
+  seen.workers_stuck =
+      static_cast<int>(std::ranges::count_if(crew.placed, [&](const PlacedWorker& worker) {
+        return worker.phase == PlacedWorker::Phase::kNoRoom &&
+               now - worker.since >= scaling::kStuckAfter;
+      }));
   return seen;
 }
 

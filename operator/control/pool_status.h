@@ -8,7 +8,7 @@
 namespace lanekeeper {
 
 struct Condition {
-  std::string type;  // Ready, QueueReachable, ScalingLimited, DeadLetters.
+  std::string type;  // Ready, QueueReachable, ScalingLimited, CapacityShort, DeadLetters.
   bool status = false;
   std::string reason;           // Stable PascalCase word; people alert on it.
   std::string message;          // A sentence.
@@ -17,7 +17,7 @@ struct Condition {
 };
 
 struct DecisionTerm {
-  std::string term;  // demand, bounds, hold, busyFloor, doubt.
+  std::string term;  // scaling::ToString(Term).
   int workers = 0;   // After this term.
   std::string note;
   bool operator==(const DecisionTerm&) const = default;
@@ -34,6 +34,11 @@ struct LaneStatus {
   int workers_busy = 0;
   int workers_idle = 0;
   int workers_draining = 0;
+  int workers_unschedulable = 0;
+  // How long a job that comes now waits before it starts; -1: not known.
+  std::int64_t predicted_wait_seconds = -1;
+  // "3 of 5 released, 2 busy, oldest for 01:12:40"; empty while nothing is released.
+  std::string release;
   std::int64_t dead_letters = 0;
   // The last decision that changed something.
   int decision_workers = 0;

@@ -15,6 +15,7 @@
 #include "operator/scaling/observation.h"
 #include "worker-runtime/base/clock.h"
 #include "worker-runtime/base/result.h"
+#include "worker-runtime/job/worker_report.h"
 
 namespace lanekeeper {
 
@@ -50,17 +51,36 @@ struct LaneSample {
 
   // From worker reports (those heard of within kWorkerReportExpiry).
   int workers_reporting = 0;
-  int workers_busy = 0;  // At least one running job.
-  int workers_draining = 0;
+  int workers_busy = 0;      // At least one running job.
+  int workers_draining = 0;  // Draining or drained.
   std::int64_t jobs_running = 0;
+  // Grows whenever one of them came, went, drained, or became busy or idle: Workers has news.
+  std::uint64_t workers_version = 0;
+
+  // Jobs that came since the first good answer, by the queue's own sequences. Never falls; counted
+  // on from there when the queue was made anew or is another.
+  std::int64_t arrivals_total = 0;
 
   MonotonicTime taken_at{};  // When the last good answer came.
   bool operator==(const LaneSample&) const = default;
 };
 
-// The same numbers, whatever moment they were taken at: nothing to reconcile.
+// One worker, as it reported itself last.
+struct ReportedWorker {
+  std::string name;
+  WorkerState state = WorkerState::kRunning;
+  int slots = 1;
+  int running = 0;
+  std::chrono::seconds oldest_running{0};  // When it said so.
+  MonotonicTime heard_at{};
+  bool operator==(const ReportedWorker&) const = default;
+};
+
+// The same numbers, whatever moment they were taken at and however many jobs came and went before
+// it: nothing to reconcile.
 inline bool SameFacts(LaneSample a, LaneSample b) {
   a.taken_at = b.taken_at = MonotonicTime{};
+  a.arrivals_total = b.arrivals_total = 0;
   return a == b;
 }
 
@@ -71,7 +91,8 @@ struct ProbedLane {
   auto operator<=>(const ProbedLane&) const = default;
 };
 
-// Samples lanes. Probe and Forget may be called from any thread; `on_change` runs on the probe's
+// Samples lanes and hears and tells their workers. All but Start and Stop may be called from any
+// thread; `on_change` runs on the probe's
 // thread when the facts of a lane changed (SameFacts), never while they stay the same.
 class LaneProbe {
  public:
@@ -82,6 +103,13 @@ class LaneProbe {
   virtual void Forget(const LaneKey& key) = 0;
   // Unknown lanes: Doubt::kNoSampleYet.
   virtual LaneSample Latest(const LaneKey& key) const = 0;
+  // Those heard of within kWorkerReportExpiry, by name.
+  virtual std::vector<ReportedWorker> Workers(const LaneKey& key) const = 0;
+  // How long jobs took, of all workers heard of since Probe, those that are gone included.
+  virtual ServiceCounts Served(const LaneKey& key) const = 0;
+  // Sends a request (kControlDrain, kControlUndrain) to a worker of a probed lane, without waiting:
+  // its answer comes as a report. Lost when not connected; who asks looks at the reports.
+  virtual void Tell(const LaneKey& key, const std::string& worker, std::string_view request) = 0;
 };
 
 // Sets up what holds the jobs. Called by the reconcile thread only; every call has a deadline.
@@ -101,9 +129,50 @@ class Queues {
 struct WorkloadState {
   int replicas = 0;  // What is asked for.
   int ready = 0;
-  std::string lane_hash;        // LaneHash of what was applied last.
+  int placed = 0;         // Workers that exist and were not told to end.
+  bool rolling = false;   // Workers of an older and of the newest template exist side by side.
+  bool pending = false;   // The platform has not looked at the last change yet.
+  std::string lane_hash;  // LaneHash of what was applied last.
   std::int64_t generation = 0;  // Changes whenever somebody changed the workload.
   bool operator==(const WorkloadState&) const = default;
+};
+
+// What the platform is told about one worker.
+struct WorkerMarks {
+  bool first_to_go = false;  // When there are to be fewer workers, this one goes before others.
+  bool shielded = false;     // Nobody who makes room on nodes should pick this one.
+  bool operator==(const WorkerMarks&) const = default;
+};
+
+// One worker of a lane, in the platform's eyes. Those that were told to end are not among them.
+struct PlacedWorker {
+  enum class Phase {
+    kNoRoom,    // Cannot be placed; `why` is the platform's reason.
+    kStarting,  // Placed, and not ready yet since it exists.
+    kReady,
+    kNotReady,  // Was ready before: draining, or in trouble.
+  };
+  std::string name;  // The same as in its reports.
+  Phase phase = Phase::kStarting;
+  std::string why;
+  WorkerMarks marks;
+  MonotonicTime since{};  // In this phase.
+  // From being asked for to ready; nothing until it was.
+  std::optional<std::chrono::milliseconds> cold_start;
+  bool operator==(const PlacedWorker&) const = default;
+};
+
+// A worker that was told to end, by whomever.
+struct EndingWorker {
+  std::string name;
+  WorkerMarks marks;
+  bool operator==(const EndingWorker&) const = default;
+};
+
+struct Crew {
+  std::vector<PlacedWorker> placed;  // By name.
+  std::vector<EndingWorker> ending;  // By name.
+  bool operator==(const Crew&) const = default;
 };
 
 // The place where workers run. Called by the reconcile thread only; every call has a deadline.
@@ -118,6 +187,13 @@ class Platform {
   virtual Result<WorkloadState> Apply(const WorkerPool& pool, const Lane& lane, int replicas) = 0;
   // Only the number. kNotFound when there is no such workload.
   virtual Result<WorkloadState> SetReplicas(const LaneKey& key, int replicas) = 0;
+  // The lane's workers, from the platform's cache, without a request. kRetryable as above. An
+  // unknown lane has none.
+  virtual Result<Crew> Workers(const LaneKey& key) = 0;
+  // Sets both marks of a worker. kNotFound when it is gone. Returns when the platform has it: from
+  // then on fewer replicas take a marked worker before any that is not.
+  virtual Result<void> Mark(const LaneKey& key, const std::string& worker,
+                            const WorkerMarks& marks) = 0;
   // Workloads of this pool that exist, by lane: to find those whose lane is gone.
   virtual Result<std::vector<LaneKey>> List(const PoolKey& key) = 0;
   // Running jobs get their grace: List has the lane until its last worker has ended. Not existing

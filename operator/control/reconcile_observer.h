@@ -15,6 +15,8 @@ class ReconcileObserver {
   virtual ~ReconcileObserver() = default;
   virtual void OnLane(const LaneKey&, const LaneStatus&, scaling::Doubt) {}
   virtual void OnScaled(const LaneKey&, int /*workers_from*/, const scaling::ScalingDecision&) {}
+  virtual void OnReleased(const LaneKey&, int /*workers*/) {}
+  virtual void OnInterrupted(const LaneKey&, int /*jobs*/) {}
   virtual void OnForget(const LaneKey&) {}
   virtual void OnPass(std::chrono::nanoseconds /*took*/) {}
   virtual void OnError(const Error&) {}

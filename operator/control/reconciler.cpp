@@ -5,39 +5,14 @@
 #include <utility>
 
 #include "operator/control/conditions.h"
+#include "operator/control/due.h"
 #include "operator/control/observe.h"
-#include "operator/scaling/wording.h"
 #include "worker-runtime/base/backoff.h"
 #include "worker-runtime/base/log.h"
 
 namespace lanekeeper {
-namespace {
 
 using scaling::Doubt;
-using scaling::ScalingDecision;
-using scaling::ScalingReason;
-
-void KeepEarlier(std::optional<MonotonicTime>& due, MonotonicTime candidate) {
-  if (!due || candidate < *due) due = candidate;
-}
-
-// Decisions worth keeping: those that changed something, or would have but for one term.
-bool IsNews(const ScalingDecision& decision, int workers_from, const LaneStatus& last) {
-  if (decision.workers != workers_from) return true;
-  switch (decision.reason) {
-    case ScalingReason::kOnTarget:
-    case ScalingReason::kBacklogGrew:
-    case ScalingReason::kBacklogShrank:
-    case ScalingReason::kFlooredAtMin:
-      return false;
-    default:
-      break;
-  }
-  return last.decision_reason != scaling::ToString(decision.reason) ||
-         last.decision_workers != decision.workers;
-}
-
-}  // namespace
 
 std::chrono::milliseconds RetryDelay(const Error& error, int failures) {
   using std::chrono::milliseconds;
@@ -48,12 +23,13 @@ std::chrono::milliseconds RetryDelay(const Error& error, int failures) {
 }
 
 Reconciler::Reconciler(Platform& platform, Queues& queues, LaneProbe& probe, const Clock& clock,
-                       ReconcileObserver* observer)
+                       ReconcileObserver* observer, Ledger* ledger)
     : platform_(platform),
       queues_(queues),
       probe_(probe),
       clock_(clock),
-      observer_(observer != nullptr ? observer : &no_observer_) {}
+      observer_(observer != nullptr ? observer : &no_observer_),
+      ledger_(ledger) {}
 
 Reconciler::Next Reconciler::Reconcile(const WorkerPool& pool) {
   const MonotonicTime started = clock_.Now();
@@ -66,8 +42,7 @@ Reconciler::Next Reconciler::Reconcile(const WorkerPool& pool) {
   };
   Result<void> prepared = Prepare(pool, state);
   if (!prepared) return {std::nullopt, std::move(prepared).error()};
-  // One lane's trouble does not keep the others waiting.
-  for (const Lane& lane : pool.lanes) keep(ReconcileLane(pool, lane, state.lanes[lane.name]));
+  keep(ReconcileLanes(pool, state));
   keep(DropLanesNotIn(pool, state));
   keep(Report(pool, state));
 
@@ -126,160 +101,14 @@ Result<void> Reconciler::DropLanesNotIn(const WorkerPool& pool, PoolState& state
   return {};
 }
 
-void Reconciler::EnsureQueue(const WorkerPool& pool, const Lane& lane, const LaneSample& sample,
-                             LaneState& state) {
-  if (sample.doubt == Doubt::kDisconnected) {
-    state.was_disconnected = true;  // The server may come back empty.
-    return;
-  }
-  const MonotonicTime now = clock_.Now();
-  const bool missing = sample.doubt == Doubt::kConsumerMissing && !lane.queue.external;
-  const bool changed = state.queue_generation != pool.generation || state.was_disconnected;
-  const bool due = now >= state.queue_due;
-  // Missing though it was just set up: somebody deletes it, or the probe asks another account. It
-  // is not set up with every sample.
-  const bool missing_due = missing && now >= state.queue_missing_due;
-  if (state.queue_failures > 0 ? !due : !due && !changed && !missing_due) return;
-
-  Result<void> ensured = queues_.Ensure(pool, lane);
-  state.queue_generation = pool.generation;
-  if (ensured) {
-    state.queue_due = now + kQueueRecheckInterval;
-    state.queue_missing_due = now + std::chrono::seconds(1);
-    state.queue_failures = 0;
-    state.queue_error.reset();
-    state.was_disconnected = false;
-    return;
-  }
-  ++state.queue_failures;
-  state.queue_due = now + RetryDelay(ensured.error(), state.queue_failures);
-  const bool news = !state.queue_error || state.queue_error->message != ensured.error().message;
-  state.queue_error = std::move(ensured).error();
-  if (news) {
-    log::Warning(
-        "reconciler", "queue set-up failed",
-        {{"pool", ToString(pool.key)}, {"lane", lane.name}, {"error", state.queue_error->message}});
-  }
-}
-
-Result<void> Reconciler::ReconcileLane(const WorkerPool& pool, const Lane& lane, LaneState& state) {
-  const LaneKey key = pool.KeyOf(lane);
-  const LaneSample sample = probe_.Latest(key);
-  EnsureQueue(pool, lane, sample, state);
-
-  const Result<WorkloadState> workload = platform_.Observe(key);
-  if (!workload && workload.error().kind != ErrorKind::kNotFound) {
-    return Wrap(workload.error(), "observing the workload of " + ToString(key));
-  }
-  const WorkloadState current = workload.value_or(WorkloadState{});
-  const MonotonicTime now = clock_.Now();
-  if (!state.history_seeded) {
-    // After a restart the demand of the last window is not known; what runs stands in for it.
-    state.history.Add(now, current.replicas);
-    state.history_seeded = true;
-  }
-
-  const scaling::ScalingPolicy policy = PolicyOf(pool, lane);
-  const scaling::Observation seen = ObservationOf(sample, current);
-  const ScalingDecision decision = scaling::DecideWorkers(policy, seen, state.history, now);
-  state.history.Forget(now, policy.scale_down_window);
-  state.history.Add(now, decision.demand);
-
-  Result<WorkloadState> after = Act(pool, lane, workload, decision, state);
-  if (!after) {
-    observer_->OnError(after.error());
-    state.workload_error = after.error();
-    return Wrap(std::move(after).error(), "scaling " + ToString(key));
-  }
-  state.workload_error.reset();
-  Record(pool, lane, sample, seen, decision, *after, state);
-  return {};
-}
-
-Result<WorkloadState> Reconciler::Act(const WorkerPool& pool, const Lane& lane,
-                                      const Result<WorkloadState>& workload,
-                                      const ScalingDecision& decision, LaneState& state) {
-  const MonotonicTime now = clock_.Now();
-  const bool outdated = !workload || workload->lane_hash != LaneHash(lane);
-  // After a restart, a workload with the right hash is taken as it is: ten thousand lanes are not
-  // written anew because the operator was.
-  if (!outdated && state.workload_generation < 0) state.workload_generation = workload->generation;
-  // Somebody else changed the workload since our last write. Bounded, so that two owners do not
-  // fight at full speed.
-  const bool drifted = workload.has_value() && workload->generation != state.workload_generation &&
-                       now >= state.drift_due;
-  Result<WorkloadState> after = Fail(ErrorKind::kRetryable, "nothing done");
-  if (outdated || drifted) {
-    after = platform_.Apply(pool, lane, decision.workers);
-    state.drift_due = now + kDriftInterval;
-  } else if (workload->replicas != decision.workers) {
-    after = platform_.SetReplicas(pool.KeyOf(lane), decision.workers);
-  } else {
-    return workload;
-  }
-  if (after) state.workload_generation = after->generation;
-  return after;
-}
-
-void Reconciler::Record(const WorkerPool& pool, const Lane& lane, const LaneSample& sample,
-                        const scaling::Observation& seen, const ScalingDecision& decision,
-                        const WorkloadState& workload, LaneState& state) {
-  const LaneKey key = pool.KeyOf(lane);
-  const scaling::ScalingPolicy policy = PolicyOf(pool, lane);
-  LaneStatus& status = state.status;
-  status.name = lane.name;
-  status.waiting = seen.waiting;
-  status.running = seen.running;
-  status.parked = seen.parked;
-  status.oldest_wait_seconds = sample.oldest_wait_seconds;
-  status.dead_letters = sample.dead_letters;
-  status.workers_desired = workload.replicas;
-  status.workers_ready = workload.ready;
-  status.workers_busy = sample.workers_busy;
-  status.workers_draining = sample.workers_draining;
-  status.workers_idle =
-      std::max(0, sample.workers_reporting - sample.workers_busy - sample.workers_draining);
-  state.doubt = sample.doubt;
-  state.doubt_detail = sample.doubt_detail;
-  state.limited = decision.limited;
-
-  if (IsNews(decision, seen.workers_current, status)) {
-    status.decision_workers = decision.workers;
-    status.decision_reason = scaling::ToString(decision.reason);
-    status.decision_message =
-        scaling::DescribeDecision(policy, seen, sample.doubt_detail, decision);
-    status.decision_time = FormatRfc3339(clock_.WallNow());
-    status.decision_terms.clear();
-    for (const scaling::TermResult& term : decision.terms) {
-      status.decision_terms.push_back({std::string(scaling::ToString(term.term)), term.workers,
-                                       scaling::DescribeTerm(policy, seen, term)});
-    }
-  }
-  if (decision.workers != seen.workers_current) {
-    log::Info("reconciler", "scaled",
-              {{"pool", ToString(pool.key)},
-               {"lane", lane.name},
-               {"workers_from", seen.workers_current},
-               {"workers_to", decision.workers},
-               {"waiting_jobs", seen.waiting},
-               {"running_jobs", seen.running},
-               {"reason", scaling::ToString(decision.reason)}});
-    platform_.Publish(
-        pool,
-        {.reason = std::string(scaling::EventReasonOf(seen.workers_current, decision.workers)),
-         .message = "Lane " + lane.name + ": " + status.decision_message});
-    observer_->OnScaled(key, seen.workers_current, decision);
-  }
-  observer_->OnLane(key, status, state.doubt);
-}
-
 Result<void> Reconciler::Report(const WorkerPool& pool, PoolState& state) {
   std::vector<LaneHealth> health;
   PoolStatus status{.observed_generation = pool.generation};
   for (const Lane& lane : pool.lanes) {
     const LaneState& kept = state.lanes[lane.name];
     health.push_back({lane.name, kept.doubt, kept.doubt_detail, kept.queue_error,
-                      kept.workload_error, kept.limited, kept.status.dead_letters});
+                      kept.workload_error, kept.limited, kept.no_room_why,
+                      kept.status.dead_letters});
     status.lanes.push_back(kept.status);
     status.lanes.back().name = lane.name;
   }
@@ -318,10 +147,11 @@ std::optional<MonotonicTime> Reconciler::NextDue(const WorkerPool& pool,
                      [&](const LaneStatus& status) { return status.name == lane.name; });
     if (written == state.status.lanes.end() || *written != kept.status) status_waits = true;
     if (kept.status.workers_desired > lane.workers.min) {
-      if (const auto ends = kept.history.PeakEnds(now, lane.scaling.scale_down_window)) {
+      if (const auto ends = kept.memory.HoldEnds(PolicyOf(pool, lane), now)) {
         KeepEarlier(due, *ends);
       }
     }
+    if (kept.step_due) KeepEarlier(due, *kept.step_due);
     if (kept.doubt == Doubt::kDisconnected) continue;
     KeepEarlier(due, kept.queue_due);
     if (kept.doubt == Doubt::kConsumerMissing) KeepEarlier(due, kept.queue_missing_due);

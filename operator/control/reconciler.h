@@ -8,12 +8,17 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <vector>
 
+#include "operator/control/lane_release.h"
+#include "operator/control/ledger.h"
 #include "operator/control/ports.h"
 #include "operator/control/reconcile_observer.h"
+#include "operator/control/shields.h"
 #include "operator/scaling/decide_workers.h"
-#include "operator/scaling/demand_history.h"
+#include "operator/scaling/lane_memory.h"
 #include "worker-runtime/base/clock.h"
 #include "worker-runtime/base/result.h"
 
@@ -30,9 +35,9 @@ class Reconciler {
     std::optional<Error> error;  // The pass did not finish; RetryDelay says when to try again.
   };
 
-  // All must outlive the reconciler. `observer` may be null.
+  // All must outlive the reconciler. `observer` and `ledger` may be null.
   Reconciler(Platform& platform, Queues& queues, LaneProbe& probe, const Clock& clock,
-             ReconcileObserver* observer);
+             ReconcileObserver* observer, Ledger* ledger = nullptr);
 
   Next Reconcile(const WorkerPool& pool);
   // The object exists but cannot be worked with: says so in its status, changes nothing else.
@@ -42,8 +47,12 @@ class Reconciler {
 
  private:
   struct LaneState {
-    scaling::DemandHistory history;
-    bool history_seeded = false;
+    scaling::LaneMemory memory;
+    std::set<std::string> cold_starts_seen;  // Workers whose cold start was counted.
+    MonotonicTime listening_since{};
+    LaneRelease release;
+    Shields shields;
+    std::optional<MonotonicTime> step_due;  // Of the release or the shields.
     // Queue set-up.
     std::int64_t queue_generation = -1;  // Of the pool, when it was set up last.
     MonotonicTime queue_due{};           // When to check again.
@@ -59,7 +68,24 @@ class Reconciler {
     LaneStatus status;
     scaling::Doubt doubt = scaling::Doubt::kNoSampleYet;
     std::string doubt_detail;
-    std::optional<scaling::ScalingReason> limited;  // CappedAtMax or CappedByConsumer.
+    std::optional<scaling::ScalingReason> limited;
+    std::string no_room_why;  // What the platform says about workers without room; empty: all have.
+  };
+  // One lane in one pass: what was seen, what was decided.
+  struct LaneView {
+    const Lane& lane;
+    LaneKey key;
+    LaneState& state;
+    LaneSample sample;
+    std::optional<WorkloadState> workload;  // Nothing: there is none yet.
+    Crew crew;
+    std::vector<ReportedWorker> reported;
+    std::vector<scaling::CrewMember> members;
+    scaling::ScalingPolicy policy;
+    scaling::Observation seen;
+    scaling::ScalingDecision decided;
+    scaling::ScalingDecision applied;  // After budget and release.
+    bool act = true;                   // Not only observed.
   };
   struct PoolState {
     std::map<std::string, LaneState> lanes;
@@ -74,13 +100,16 @@ class Reconciler {
   Result<void> DropLanesNotIn(const WorkerPool& pool, PoolState& state);
   void EnsureQueue(const WorkerPool& pool, const Lane& lane, const LaneSample& sample,
                    LaneState& state);
-  Result<void> ReconcileLane(const WorkerPool& pool, const Lane& lane, LaneState& state);
-  Result<WorkloadState> Act(const WorkerPool& pool, const Lane& lane,
-                            const Result<WorkloadState>& workload,
-                            const scaling::ScalingDecision& decision, LaneState& state);
-  void Record(const WorkerPool& pool, const Lane& lane, const LaneSample& sample,
-              const scaling::Observation& seen, const scaling::ScalingDecision& decision,
-              const WorkloadState& workload, LaneState& state);
+  Result<void> ReconcileLanes(const WorkerPool& pool, PoolState& state);
+  Result<LaneView> Observe(const WorkerPool& pool, const Lane& lane, LaneState& state);
+  void Learn(LaneView& view, MonotonicTime now);
+  void Decide(LaneView& view, MonotonicTime now);
+  Result<void> Act(const WorkerPool& pool, LaneView& view);
+  LaneRelease::Step Release(LaneView& view, MonotonicTime now);
+  Result<WorkloadState> Ask(const WorkerPool& pool, const LaneView& view, int replicas);
+  void LookWhoWent(const WorkerPool& pool, LaneView& view);
+  void Record(const WorkerPool& pool, LaneView& view, const WorkloadState& after);
+  void RecordDecision(const WorkerPool& pool, LaneView& view);
   Result<void> Report(const WorkerPool& pool, PoolState& state);
   Next TearDown(const WorkerPool& pool, PoolState& state);
   std::optional<MonotonicTime> NextDue(const WorkerPool& pool, const PoolState& state) const;
@@ -91,6 +120,8 @@ class Reconciler {
   const Clock& clock_;
   ReconcileObserver* observer_;
   ReconcileObserver no_observer_;
+  Ledger* ledger_;
+  ShieldRate shield_rate_;
   std::map<PoolKey, PoolState> pools_;
 };
 

@@ -1,10 +1,6 @@
 #include "operator/control/reconciler.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
-#include "operator/control/conditions.h"
-#include "operator/control/fakes.h"
+#include "operator/control/reconciler_fixture.h"
 
 namespace lanekeeper {
 namespace {
@@ -16,67 +12,6 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::Not;
-
-LaneSample Jobs(std::int64_t waiting, std::int64_t running = 0, int reporting = 0, int busy = 0) {
-  LaneSample sample;
-  sample.doubt = Doubt::kNone;
-  sample.waiting = waiting;
-  sample.ack_pending = running;
-  sample.jobs_running = reporting > 0 ? running : 0;
-  sample.workers_reporting = reporting;
-  sample.workers_busy = busy;
-  return sample;
-}
-
-LaneSample Doubtful(Doubt doubt) {
-  LaneSample sample;
-  sample.doubt = doubt;
-  return sample;
-}
-
-class ReconcilerTest : public testing::Test {
- protected:
-  ReconcilerTest() {
-    pool.key = {"studio", "media"};
-    pool.uid = "uid-1";
-    pool.generation = 1;
-    pool.has_finalizer = true;
-    for (const char* name : {"short", "long"}) {
-      Lane lane;
-      lane.name = name;
-      lane.queue.stream = JobStreamName({"studio", "media", name});
-      lane.queue.consumer = kConsumerName;
-      lane.workers.max = 20;
-      lane.scaling = {.jobs_per_worker = 16, .scale_down_window = seconds(15)};
-      lane.template_json = R"({"spec":{}})";
-      pool.lanes.push_back(lane);
-    }
-    probe.Set(Key("short"), Jobs(0));
-    probe.Set(Key("long"), Jobs(0));
-  }
-
-  static LaneKey Key(const std::string& lane) { return {"studio", "media", lane}; }
-
-  Reconciler::Next Pass() { return reconciler.Reconcile(pool); }
-  int Replicas(const std::string& lane) { return platform.workloads.at(Key(lane)).state.replicas; }
-  const PoolStatus& Status() { return platform.statuses.at(pool.key); }
-  const Condition& Get(std::string_view type) {
-    const Condition* found = FindCondition(Status().conditions, type);
-    if (found == nullptr) {
-      static const Condition kAbsent{.type = "absent"};
-      return kAbsent;
-    }
-    return *found;
-  }
-  void Wait(milliseconds time) { clock.Advance(time); }
-
-  WorkerPool pool;
-  FakePlatform platform;
-  FakeQueues queues;
-  FakeLaneProbe probe;
-  FakeClock clock;
-  Reconciler reconciler{platform, queues, probe, clock, nullptr};
-};
 
 TEST_F(ReconcilerTest, NewPoolGetsQueuesAndWorkloadsAtItsMinimum) {
   pool.has_finalizer = false;
@@ -131,7 +66,7 @@ TEST_F(ReconcilerTest, ScaleDownWaitsForTheWindowAndSaysWhenToLookAgain) {
   Pass();
   EXPECT_EQ(Replicas("short"), 10);
   Wait(seconds(2));
-  Pass();
+  Passes();
   EXPECT_EQ(Replicas("short"), 0);
 }
 
@@ -146,7 +81,10 @@ TEST_F(ReconcilerTest, RestartedOperatorHoldsForAWindow) {
   EXPECT_EQ(Replicas("short"), 10);
   EXPECT_THAT(platform.writes, IsEmpty()) << "what is right is not written again";
   Wait(seconds(16));
-  restarted.Reconcile(pool);
+  for (int n = 0; n < 12; ++n) {
+    restarted.Reconcile(pool);
+    Wait(milliseconds(250));
+  }
   EXPECT_EQ(Replicas("short"), 0);
 }
 
@@ -154,7 +92,7 @@ TEST_F(ReconcilerTest, RestartedOperatorWithoutASampleChangesNothing) {
   Pass();
   probe.Set(Key("short"), Jobs(160));
   Pass();
-  FakeLaneProbe silent;
+  FakeLaneProbe silent{&platform};
   Reconciler restarted{platform, queues, silent, clock, nullptr};
   Wait(seconds(100));
   restarted.Reconcile(pool);
@@ -251,31 +189,6 @@ TEST_F(ReconcilerTest, QueueSetupFailureIsSaidOnceAndTriedWithBackoff) {
   EXPECT_EQ(warnings, 1);
 }
 
-TEST_F(ReconcilerTest, BusyWorkersAreNotCutAfterTheWindow) {
-  Pass();
-  probe.Set(Key("short"), Jobs(160));
-  Pass();
-  probe.Set(Key("short"), Jobs(0, 7, 10, 7));
-  Wait(seconds(20));
-  Pass();
-  Wait(seconds(20));
-  Pass();
-  EXPECT_EQ(Replicas("short"), 7);
-  EXPECT_EQ(Status().lanes[0].decision_reason, "HeldByBusy");
-}
-
-TEST_F(ReconcilerTest, SilentWorkersCountAsBusyWhileJobsAreUnaccountedFor) {
-  Pass();
-  probe.Set(Key("short"), Jobs(160));
-  Pass();
-  LaneSample sample = Jobs(0, 0, 4, 0);
-  sample.ack_pending = 3;  // No report has them; six of ten workers are silent.
-  probe.Set(Key("short"), sample);
-  Wait(seconds(40));
-  Pass();
-  EXPECT_EQ(Replicas("short"), 3);
-}
-
 TEST_F(ReconcilerTest, PausedPoolIsLeftAlone) {
   Pass();
   pool.paused = true;
@@ -299,22 +212,6 @@ TEST_F(ReconcilerTest, ChangedTemplateIsAppliedWithoutChangingTheNumber) {
   EXPECT_THAT(platform.writes, ElementsAre("apply short 10"));
 }
 
-TEST_F(ReconcilerTest, LoweredMaxAppliesAtOnceToIdleWorkers) {
-  Pass();
-  probe.Set(Key("short"), Jobs(160, 0, 10, 0));
-  Pass();
-  probe.Set(Key("short"), Jobs(160, 3, 10, 3));
-  pool.generation = 2;
-  pool.lanes[0].workers.max = 5;
-  Pass();
-  EXPECT_EQ(Replicas("short"), 5);
-  EXPECT_EQ(Status().observed_generation, 1) << "the interval of the status is not over";
-  Wait(seconds(3));
-  Pass();
-  EXPECT_EQ(Status().observed_generation, 2);
-  EXPECT_TRUE(Get("ScalingLimited").status);
-}
-
 TEST_F(ReconcilerTest, DriftIsRepairedAndNotFoughtOver) {
   Pass();
   Wait(seconds(20));
@@ -331,10 +228,11 @@ TEST_F(ReconcilerTest, DriftIsRepairedAndNotFoughtOver) {
 TEST_F(ReconcilerTest, HandScaledWorkloadIsSetBack) {
   Pass();
   platform.workloads[Key("short")].state.replicas = 3;
+  platform.Act(Key("short"));
   Wait(seconds(40));
   Pass();
   Wait(seconds(40));
-  Pass();
+  Passes();
   EXPECT_EQ(Replicas("short"), 0);
 }
 

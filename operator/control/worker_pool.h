@@ -6,9 +6,11 @@
 #include <chrono>
 #include <compare>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "operator/scaling/budget.h"
 #include "worker-runtime/base/backoff.h"
 #include "worker-runtime/job/job_record.h"
 #include "worker-runtime/job/names.h"
@@ -52,12 +54,24 @@ struct LaneWorkers {
   int max = 10;
   int slots = 8;
   std::chrono::milliseconds grace{40000};  // From SIGTERM to SIGKILL.
+  int gpus = 0;  // Of one worker: workers.gpus, or what the template's limits and claims come to.
+  // workers.gpus was given: the operator adds the limit to the worker container.
+  bool add_gpu_limit = false;
   bool operator==(const LaneWorkers&) const = default;
+};
+
+enum class ScalingMode {
+  kAct,
+  kObserve,  // Decide and record; leave the number of workers alone.
 };
 
 struct LaneScaling {
   std::int64_t jobs_per_worker = 8;
+  std::optional<std::chrono::milliseconds> target_wait;  // The wait policy.
   std::chrono::milliseconds scale_down_window{15000};
+  // The window is at least this many measured cold starts. 10 for Gpu lanes that name no window.
+  int window_cold_starts = 1;
+  ScalingMode mode = ScalingMode::kAct;
   bool operator==(const LaneScaling&) const = default;
 };
 
@@ -81,6 +95,7 @@ struct WorkerPool {
   bool paused = false;
   bool delete_queues = false;  // spec.queue.deletePolicy: Delete.
   std::vector<Lane> lanes;     // 1..16, unique names.
+  scaling::PoolBudget budget;
   bool operator==(const WorkerPool&) const = default;
 
   LaneKey KeyOf(const Lane& lane) const { return {key.pool_namespace, key.name, lane.name}; }

@@ -19,6 +19,14 @@ void JetStreamLaneProbe::Stop() { loop_->Stop(); }
 void JetStreamLaneProbe::Probe(const ProbedLane& lane) { loop_->Post(AddLane{lane}); }
 void JetStreamLaneProbe::Forget(const LaneKey& key) { loop_->Post(RemoveLane{key}); }
 LaneSample JetStreamLaneProbe::Latest(const LaneKey& key) const { return loop_->Latest(key); }
+std::vector<ReportedWorker> JetStreamLaneProbe::Workers(const LaneKey& key) const {
+  return loop_->Workers(key);
+}
+ServiceCounts JetStreamLaneProbe::Served(const LaneKey& key) const { return loop_->Served(key); }
+void JetStreamLaneProbe::Tell(const LaneKey& key, const std::string& worker,
+                              std::string_view request) {
+  loop_->Tell(key, worker, request);
+}
 LaneProbeStats JetStreamLaneProbe::stats() const { return loop_->stats(); }
 
 }  // namespace lanekeeper

@@ -48,6 +48,9 @@ class JetStreamLaneProbe final : public LaneProbe {
   void Probe(const ProbedLane& lane) override;
   void Forget(const LaneKey& key) override;
   LaneSample Latest(const LaneKey& key) const override;
+  std::vector<ReportedWorker> Workers(const LaneKey& key) const override;
+  ServiceCounts Served(const LaneKey& key) const override;
+  void Tell(const LaneKey& key, const std::string& worker, std::string_view request) override;
   LaneProbeStats stats() const;
 
  private:

@@ -10,6 +10,8 @@
 #include <map>
 #include <mutex>
 #include <set>
+#include <utility>
+#include <vector>
 
 #include "operator/jetstream/jetstream_queues.h"
 #include "worker-runtime/nats/pull_consumer.h"
@@ -267,6 +269,146 @@ TEST_F(ProbeTest, CountsWhatWorkersReport) {
   EXPECT_TRUE(Eventually([&] { return probe_->stats().reports_unreadable == 1; }));
   Report({.worker = "a", .state = WorkerState::kStopped, .slots = 4});
   EXPECT_TRUE(Sees([](const LaneSample& s) { return s.workers_reporting == 2; }));
+}
+
+TEST_F(ProbeTest, TellsOfEachWorkerAndHowLongJobsTook) {
+  MakeQueue();
+  Begin();
+  ASSERT_TRUE(SeesDoubt(Doubt::kNone));
+  ServiceCounts service{};
+  service[40] = 3;
+  Report({.worker = "b", .state = WorkerState::kDrained, .slots = 4, .service = service});
+  Report(
+      {.worker = "a", .slots = 4, .running = 3, .oldest_running = seconds(90), .service = service});
+  ASSERT_TRUE(Sees([](const LaneSample& s) { return s.workers_reporting == 2; }));
+  std::vector<ReportedWorker> workers = probe_->Workers(key_);
+  for (ReportedWorker& worker : workers) {
+    EXPECT_NE(std::exchange(worker.heard_at, MonotonicTime{}), MonotonicTime{});
+  }
+  EXPECT_EQ(workers, (std::vector<ReportedWorker>{
+                         {.name = "a", .slots = 4, .running = 3, .oldest_running = seconds(90)},
+                         {.name = "b", .state = WorkerState::kDrained, .slots = 4}}));
+  EXPECT_EQ(probe_->Served(key_)[40], 6U);
+  EXPECT_TRUE(probe_->Workers({"no", "such", "lane"}).empty());
+  EXPECT_EQ(probe_->Served({"no", "such", "lane"}), ServiceCounts{});
+
+  const int before = Changes();
+  const std::uint64_t version = probe_->Latest(key_).workers_version;
+  Report({.worker = "a", .state = WorkerState::kDraining, .slots = 4, .running = 3});
+  EXPECT_TRUE(Sees([&](const LaneSample& s) { return s.workers_version > version; }));
+  EXPECT_TRUE(Eventually([&] { return Changes() > before; }));
+}
+
+TEST_F(ProbeTest, TellsAWorkerAndHearsItsAnswerAsAReport) {
+  MakeQueue();
+  Begin();
+  ASSERT_TRUE(SeesDoubt(Doubt::kNone));
+  auto worker =
+      *admin_->SubscribeCallback(WorkerControlSubject(key_, "w"), [&](const nats::Message& asked) {
+        const WorkerState state =
+            asked.payload == kControlDrain ? WorkerState::kDrained : WorkerState::kRunning;
+        EXPECT_TRUE(
+            admin_->Publish(asked.reply, nats::WriteWorkerReport({.worker = "w", .state = state}))
+                .has_value());
+      });
+  ASSERT_TRUE(admin_->Flush(kTestDeadline).has_value());
+  probe_->Tell(key_, "w", kControlDrain);
+  EXPECT_TRUE(Sees([](const LaneSample& s) { return s.workers_draining == 1; }));
+  probe_->Tell(key_, "w", kControlUndrain);
+  EXPECT_TRUE(Sees(
+      [](const LaneSample& s) { return s.workers_reporting == 1 && s.workers_draining == 0; }));
+}
+
+TEST_F(ProbeTest, TellingAWorkerThatIsNotThereIsNoReport) {
+  MakeQueue();
+  Begin();
+  ASSERT_TRUE(SeesDoubt(Doubt::kNone));
+  probe_->Tell(key_, "nobody", kControlDrain);
+  Report({.worker = "w"});
+  ASSERT_TRUE(Sees([](const LaneSample& s) { return s.workers_reporting == 1; }));
+  EXPECT_EQ(probe_->stats().reports, 1U);
+  EXPECT_EQ(probe_->stats().reports_unreadable, 0U);
+}
+
+TEST_F(ProbeTest, WhatWasToldWithoutAConnectionIsNotSaidLater) {
+  MakeQueue();
+  Begin();
+  ASSERT_TRUE(SeesDoubt(Doubt::kNone));
+  server_.Kill();
+  ASSERT_TRUE(Eventually([&] { return !connection_->Connected(); }));
+  probe_->Tell(key_, "w", kControlDrain);
+  ASSERT_TRUE(server_.Start().has_value());
+  ASSERT_TRUE(admin_->WaitConnected(kTestDeadline));
+  std::mutex mutex;
+  std::vector<std::string> heard;
+  auto worker =
+      *admin_->SubscribeCallback(WorkerControlSubject(key_, "w"), [&](const nats::Message& asked) {
+        const std::lock_guard lock(mutex);
+        heard.push_back(asked.payload);
+      });
+  ASSERT_TRUE(admin_->Flush(kTestDeadline).has_value());
+  ASSERT_TRUE(connection_->WaitConnected(kTestDeadline));
+  probe_->Tell(key_, "w", kControlUndrain);
+  ASSERT_TRUE(Eventually([&] {
+    const std::lock_guard lock(mutex);
+    return !heard.empty();
+  }));
+  const std::lock_guard lock(mutex);
+  EXPECT_EQ(heard, std::vector<std::string>{std::string(kControlUndrain)});
+}
+
+TEST_F(ProbeTest, CountsArrivalsWhateverHappensToTheJobs) {
+  MakeQueue();
+  Publish(5);
+  Begin({.sample_interval = milliseconds(10)});
+  ASSERT_TRUE(Sees([](const LaneSample& s) { return s.waiting == 5; }));
+  EXPECT_EQ(probe_->Latest(key_).arrivals_total, 0) << "who was there before did not come";
+  auto consumer = *nats::PullConsumer::Open(*admin_, JobStreamName(key_), "workers");
+  Publish(3);
+  ASSERT_TRUE(FetchAll(*consumer, 6));
+  ASSERT_TRUE(Sees([](const LaneSample& s) { return s.ack_pending == 6 && s.waiting == 2; }));
+  EXPECT_EQ(probe_->Latest(key_).arrivals_total, 3);
+
+  ASSERT_TRUE(jetstream_.Call("STREAM.PURGE." + JobStreamName(key_), "").has_value());
+  ASSERT_TRUE(Sees([](const LaneSample& s) { return s.waiting == 0; }));
+  Publish(4);
+  ASSERT_TRUE(Sees([](const LaneSample& s) { return s.waiting == 4; }));
+  EXPECT_EQ(probe_->Latest(key_).arrivals_total, 7);
+
+  consumer->Withdraw(kTestDeadline);
+  ASSERT_TRUE(nats::RemoveStream(jetstream_, JobStreamName(key_)).has_value());
+  ASSERT_TRUE(SeesDoubt(Doubt::kConsumerMissing));
+  MakeQueue();
+  ASSERT_TRUE(Sees([](const LaneSample& s) { return s.doubt == Doubt::kNone && s.waiting == 0; }));
+  EXPECT_EQ(probe_->Latest(key_).arrivals_total, 7);
+  Publish(2);
+  EXPECT_TRUE(Sees([](const LaneSample& s) { return s.arrivals_total == 9; }));
+}
+
+TEST_F(ProbeTest, CountsOnlyTheArrivalsThatItsConsumerTakes) {
+  ASSERT_TRUE(
+      jetstream_.CreateStream("X", R"({"name":"X","subjects":["x.*"],"retention":"workqueue"})")
+          .has_value());
+  ASSERT_TRUE(jetstream_
+                  .PutConsumer("X", "c",
+                               R"({"name":"c","ack_policy":"explicit","filter_subject":"x.mine"})",
+                               "create")
+                  .has_value());
+  Begin({.sample_interval = milliseconds(10)});
+  probe_->Probe({key_, "X", "c"});
+  ASSERT_TRUE(SeesDoubt(Doubt::kNone));
+  const auto publish = [&](const char* subject, int jobs) {
+    for (int n = 0; n < jobs; ++n) ASSERT_TRUE(jetstream_.PublishAck(subject, "").has_value());
+  };
+  publish("x.other", 50);
+  publish("x.mine", 2);
+  publish("x.other", 50);
+  publish("x.mine", 1);
+  ASSERT_TRUE(Sees([](const LaneSample& s) { return s.waiting == 3; }));
+  auto consumer = *nats::PullConsumer::Open(*admin_, "X", "c");
+  ASSERT_TRUE(FetchAll(*consumer, 3));
+  ASSERT_TRUE(Sees([](const LaneSample& s) { return s.waiting == 0 && s.ack_pending == 3; }));
+  EXPECT_EQ(probe_->Latest(key_).arrivals_total, 3);
 }
 
 TEST_F(ProbeTest, CountsDeadLettersByLane) {

@@ -46,11 +46,22 @@ bool ApplyError(const nats::ApiError& error, LaneSample* sample) {
   return true;
 }
 
+std::int64_t ArrivalsBetween(const nats::ConsumerState& before, const nats::ConsumerState& after) {
+  const auto grown = [](std::uint64_t from, std::uint64_t to) {
+    return static_cast<std::int64_t>(to - from);
+  };
+  const std::int64_t delivered =
+      std::min(grown(before.delivered_stream_sequence, after.delivered_stream_sequence),
+               grown(before.delivered_consumer_sequence, after.delivered_consumer_sequence));
+  return std::max<std::int64_t>(0, delivered + after.pending - before.pending);
+}
+
 void ApplyRoster(const RosterTotals& totals, LaneSample* sample) {
   sample->workers_reporting = totals.reporting;
   sample->workers_busy = totals.busy;
   sample->workers_draining = totals.draining;
   sample->jobs_running = totals.jobs_running;
+  sample->workers_version = totals.version;
 }
 
 std::int64_t WaitSeconds(WallTime stored_at, WallTime now) {

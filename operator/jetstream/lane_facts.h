@@ -15,6 +15,12 @@ void ApplyConsumer(const nats::ConsumerState& state, MonotonicTime now, LaneSamp
 // overloaded server): that is silence, and becomes kStale when it lasts.
 bool ApplyError(const nats::ApiError& error, LaneSample* sample);
 
+// How many jobs came between two looks at a consumer. A first delivery raises the stream's sequence
+// by one or, over messages that are gone or another consumer's, by more; and the consumer's own by
+// exactly one, as every repetition does. So deliveries are the lesser of the two. Never negative:
+// jobs that were deleted unseen, or a queue made anew, are no arrivals.
+std::int64_t ArrivalsBetween(const nats::ConsumerState& before, const nats::ConsumerState& after);
+
 void ApplyRoster(const RosterTotals& totals, LaneSample* sample);
 
 // Whole seconds since `stored_at`, never negative (clocks differ).

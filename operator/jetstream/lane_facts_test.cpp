@@ -50,6 +50,49 @@ TEST(LaneFacts, EachCauseIsItsOwnDoubtAndKeepsTheNumbers) {
   }
 }
 
+nats::ConsumerState At(std::uint64_t stream, std::uint64_t consumer, std::int64_t pending) {
+  return {.pending = pending,
+          .delivered_stream_sequence = stream,
+          .delivered_consumer_sequence = consumer};
+}
+
+TEST(LaneFacts, ArrivalsAreJobsThatCameWhateverHappenedToThem) {
+  struct Row {
+    const char* claim;
+    nats::ConsumerState before;
+    nats::ConsumerState after;
+    std::int64_t arrivals;
+  };
+  for (const Row& row : {
+           Row{"nothing happened", At(10, 10, 5), At(10, 10, 5), 0},
+           Row{"some came and wait", At(10, 10, 5), At(10, 10, 8), 3},
+           Row{"some were delivered", At(10, 10, 5), At(14, 14, 1), 0},
+           Row{"some came and were delivered at once", At(10, 10, 0), At(17, 17, 0), 7},
+           Row{"some were delivered again", At(10, 10, 5), At(10, 30, 5), 0},
+           Row{"some came while others were delivered again", At(10, 10, 0), At(12, 30, 1), 3},
+           Row{"all that waited were purged", At(10, 10, 900), At(910, 10, 0), 0},
+           Row{"after the purge, some came", At(910, 10, 0), At(911, 11, 2), 3},
+           Row{"one that waited was deleted", At(10, 10, 5), At(10, 10, 4), 0},
+           Row{"and the gap was passed", At(10, 10, 4), At(12, 11, 3), 0},
+           Row{"a filter passes over messages of others", At(10, 3, 0), At(1010, 5, 1), 3},
+           Row{"a killed server forgot deliveries", At(10, 10, 0), At(7, 8, 3), 0},
+           Row{"a consumer made anew", At(10, 300, 5), At(8, 0, 7), 0},
+           Row{"a queue made anew", At(1000, 1000, 5), At(0, 0, 2), 0},
+       }) {
+    EXPECT_EQ(ArrivalsBetween(row.before, row.after), row.arrivals) << row.claim;
+  }
+}
+
+TEST(LaneFacts, ArrivalsAloneAreNothingToReconcile) {
+  LaneSample sample{.doubt = Doubt::kNone, .waiting = 1};
+  LaneSample later = sample;
+  later.arrivals_total = 5;
+  later.taken_at = kNow;
+  EXPECT_TRUE(SameFacts(sample, later));
+  later.workers_version = 1;
+  EXPECT_FALSE(SameFacts(sample, later));
+}
+
 TEST(LaneFacts, AWaitIsNeverNegative) {
   const WallTime now{std::chrono::hours(1)};
   EXPECT_EQ(WaitSeconds(now - std::chrono::milliseconds(2999), now), 2);

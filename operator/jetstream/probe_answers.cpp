@@ -52,6 +52,8 @@ void JetStreamLaneProbe::Loop::OnConsumer(LaneState& lane, const nats::Message& 
   lane.answered_at = now;
   lane.denied.clear();
   ApplyConsumer(*state, now, &lane.sample);
+  if (lane.counted) lane.sample.arrivals_total += ArrivalsBetween(*lane.counted, *state);
+  lane.counted = *state;
   lane.delivered_sequence = state->delivered_stream_sequence;
   if (lane.sample.waiting == 0) lane.oldest_stored_at.reset();
   if (lane.oldest_stored_at) {

@@ -62,7 +62,29 @@ void JetStreamLaneProbe::Loop::Stop() {
 LaneSample JetStreamLaneProbe::Loop::Latest(const LaneKey& key) const {
   const std::lock_guard lock(latest_mutex_);
   const auto found = latest_.find(key);
-  return found == latest_.end() ? LaneSample{} : found->second;
+  return found == latest_.end() ? LaneSample{} : found->second.sample;
+}
+
+std::vector<ReportedWorker> JetStreamLaneProbe::Loop::Workers(const LaneKey& key) const {
+  const std::lock_guard lock(latest_mutex_);
+  const auto found = latest_.find(key);
+  return found == latest_.end() ? std::vector<ReportedWorker>{} : found->second.roster.Workers();
+}
+
+ServiceCounts JetStreamLaneProbe::Loop::Served(const LaneKey& key) const {
+  const std::lock_guard lock(latest_mutex_);
+  const auto found = latest_.find(key);
+  return found == latest_.end() ? ServiceCounts{} : found->second.roster.served();
+}
+
+// The answer goes where all reports of the worker go. Over an inbox it could overtake, or be
+// overtaken by, the report that follows it.
+void JetStreamLaneProbe::Loop::Tell(const LaneKey& key, const std::string& worker,
+                                    std::string_view request) {
+  // libnats would keep it and send it after the reconnect, whatever is wanted by then.
+  if (!connection_.Connected()) return;
+  static_cast<void>(connection_.PublishRequest(WorkerControlSubject(key, worker),
+                                               WorkerReportSubject(key, worker), request));
 }
 
 LaneProbeStats JetStreamLaneProbe::Loop::stats() const {
@@ -95,10 +117,12 @@ void JetStreamLaneProbe::Loop::Subscribe() {
   keep(connection_.SubscribeCallback(
       kWorkerReportFilter,
       [this](const nats::Message& message) {
+        if (message.NoResponders()) return;  // Tell: that worker is not there.
         auto key = LaneKeyFromSubject(message.subject, kReportPrefixTokens);
         auto report = nats::ReadWorkerReport(message.payload);
         if (key && report) {
-          Post(HeardReport{*std::move(key), *std::move(report)});
+          Post(HeardReport{*std::move(key),
+                           std::make_unique<const WorkerReport>(*std::move(report))});
         } else {
           const std::lock_guard lock(latest_mutex_);
           ++stats_.reports_unreadable;
@@ -147,10 +171,15 @@ void JetStreamLaneProbe::Loop::Handle(AddLane&& mail) {
     asked_.erase(lane.asked);
     lane.asked = 0;
     lane.oldest_stored_at.reset();
-    const int dead = static_cast<int>(lane.sample.dead_letters);
-    lane.sample = {.dead_letters = dead};
-    ApplyRoster(lane.roster.totals(), &lane.sample);
+    lane.counted.reset();
+    LaneSample fresh{.dead_letters = lane.sample.dead_letters,
+                     .arrivals_total = lane.sample.arrivals_total};
+    ApplyRoster(lane.view->roster.totals(), &fresh);
+    lane.sample = std::move(fresh);
   } else {
+    const std::lock_guard lock(latest_mutex_);
+    lane.view = &latest_[mail.lane.key];
+    stats_.lanes = static_cast<int>(lanes_.size());
     PoolState& pool = pools_[PoolOf(mail.lane.key)];
     if (++pool.lanes == 1) pool.due = now;
   }
@@ -209,9 +238,9 @@ void JetStreamLaneProbe::Loop::Handle(HeardReport&& mail) {
   {
     const std::lock_guard lock(latest_mutex_);
     ++stats_.reports;
+    lane->view->roster.Record(*mail.report, clock_.Now());
+    ApplyRoster(lane->view->roster.totals(), &lane->sample);
   }
-  lane->roster.Record(mail.report, clock_.Now());
-  ApplyRoster(lane->roster.totals(), &lane->sample);
   Publish(*lane);
 }
 
@@ -219,12 +248,17 @@ void JetStreamLaneProbe::Loop::ExpireWorkers() {
   const MonotonicTime now = clock_.Now();
   if (now - expired_at_ < kExpireEvery) return;
   expired_at_ = now;
-  for (auto& [key, lane] : lanes_) {
-    if (lane.roster.totals().reporting == 0) continue;
-    lane.roster.Expire(now);
-    ApplyRoster(lane.roster.totals(), &lane.sample);
-    Publish(lane);
+  for (auto& [key, lane] : lanes_) ExpireWorkers(lane, now);
+}
+
+void JetStreamLaneProbe::Loop::ExpireWorkers(LaneState& lane, MonotonicTime now) {
+  const RosterTotals before = lane.view->roster.totals();  // Only this thread changes it.
+  {
+    const std::lock_guard lock(latest_mutex_);
+    lane.view->roster.Expire(now);
+    ApplyRoster(lane.view->roster.totals(), &lane.sample);
   }
+  if (lane.view->roster.totals() != before) Publish(lane);
 }
 
 void JetStreamLaneProbe::Loop::Handle(nats::ConnectionChange&& mail) {
@@ -388,13 +422,8 @@ void JetStreamLaneProbe::Loop::Publish(LaneState& lane) {
   bool changed = false;
   {
     const std::lock_guard lock(latest_mutex_);
-    const auto [found, added] = latest_.try_emplace(lane.lane.key);
-    changed = !added && !SameFacts(found->second, lane.sample);
-    if (added) {
-      changed = !SameFacts(LaneSample{}, lane.sample);
-      stats_.lanes = static_cast<int>(lanes_.size());
-    }
-    found->second = lane.sample;
+    changed = !SameFacts(lane.view->sample, lane.sample);
+    lane.view->sample = lane.sample;
   }
   if (changed && on_change_) on_change_(lane.lane.key);
 }

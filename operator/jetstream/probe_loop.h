@@ -17,6 +17,7 @@
 #include "operator/jetstream/jetstream_lane_probe.h"
 #include "operator/jetstream/probe_mailbox.h"
 #include "operator/jetstream/worker_roster.h"
+#include "worker-runtime/nats/jetstream_answers.h"
 
 namespace lanekeeper {
 
@@ -30,15 +31,23 @@ class JetStreamLaneProbe::Loop {
   void Stop();
   void Post(ProbeMail mail) { mailbox_.Post(std::move(mail)); }
   LaneSample Latest(const LaneKey& key) const;
+  std::vector<ReportedWorker> Workers(const LaneKey& key) const;
+  ServiceCounts Served(const LaneKey& key) const;
+  void Tell(const LaneKey& key, const std::string& worker, std::string_view request);
   LaneProbeStats stats() const;
 
  private:
+  // What any thread may look at; under latest_mutex_.
+  struct LaneView {
+    LaneSample sample;
+    WorkerRoster roster;
+  };
   struct LaneState {
     ProbedLane lane;
     bool own_subject =
         false;  // The stream of the queue contract: tapped, and asked for its oldest.
     LaneSample sample;
-    WorkerRoster roster;
+    LaneView* view = nullptr;  // In latest_, as long as this exists.
     MonotonicTime due{};
     MonotonicTime answered_at{};  // Last answer that said something, or since when to expect one.
     std::uint64_t asked = 0;      // The token of the open request; 0 = none.
@@ -47,6 +56,7 @@ class JetStreamLaneProbe::Loop {
     std::string denied;           // What the server said when it refused the last request.
 
     std::uint64_t delivered_sequence = 0;
+    std::optional<nats::ConsumerState> counted;  // Up to where arrivals are counted.
     std::uint64_t oldest_for_sequence = 0;  // delivered_sequence when the oldest was asked for.
     std::optional<WallTime> oldest_stored_at;
     bool oldest_asked = false;
@@ -95,6 +105,7 @@ class JetStreamLaneProbe::Loop {
   void SetDue(LaneState& lane, MonotonicTime due);
   void Tap(LaneState& lane);
   void Untap(LaneState& lane);
+  void ExpireWorkers(LaneState& lane, MonotonicTime now);
   void Publish(LaneState& lane);
   LaneState* Find(const LaneKey& key);
 
@@ -123,8 +134,8 @@ class JetStreamLaneProbe::Loop {
   int taps_ = 0;
 
   mutable std::mutex latest_mutex_;
-  std::map<LaneKey, LaneSample> latest_;
-  LaneProbeStats stats_;  // Under latest_mutex_ too.
+  std::map<LaneKey, LaneView> latest_;  // Added to and removed from by the probe thread only.
+  LaneProbeStats stats_;                // Under latest_mutex_ too.
 
   std::jthread thread_;
 };

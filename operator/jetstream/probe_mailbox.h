@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <stop_token>
 #include <utility>
@@ -33,7 +34,7 @@ struct LaneHint {
 };
 struct HeardReport {
   LaneKey key;
-  WorkerReport report;
+  std::unique_ptr<const WorkerReport> report;  // Apart: it is many times as large as other mail.
 };
 using ProbeMail =
     std::variant<AddLane, RemoveLane, ProbeAnswer, LaneHint, HeardReport, nats::ConnectionChange>;

@@ -1,22 +1,32 @@
-// Who works on a lane, by what the workers said last. Pure; one thread.
+// Who works on a lane and how long its jobs took, by what the workers said last. Pure; one thread
+// at a time.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
-#include <unordered_map>
+#include <utility>
+#include <vector>
 
-#include "worker-runtime/base/clock.h"
+#include "operator/control/ports.h"
+#include "worker-runtime/base/time.h"
 #include "worker-runtime/job/worker_report.h"
 
 namespace lanekeeper {
 
 inline constexpr std::size_t kWorkersPerLaneMax = 10'000;
+// For so long the counts of a worker that fell silent are remembered: when it is heard of again, it
+// goes on from there.
+inline constexpr std::chrono::hours kSilentCountsKept{1};
 
 struct RosterTotals {
   int reporting = 0;
   int busy = 0;      // At least one running job.
   int draining = 0;  // Draining or drained.
   std::int64_t jobs_running = 0;
+  // Grows whenever a worker came, went, changed its state, or became busy or idle.
+  std::uint64_t version = 0;
   bool operator==(const RosterTotals&) const = default;
 };
 
@@ -29,17 +39,36 @@ class WorkerRoster {
   // Removes workers not heard of for kWorkerReportExpiry. O(workers): call it once a second.
   void Expire(MonotonicTime now);
   const RosterTotals& totals() const { return totals_; }
+  // By name. O(workers).
+  std::vector<ReportedWorker> Workers() const;
+  // Of every worker ever heard of. A worker's first report counts in full; then what its counts
+  // have grown by; from zero once they fell, because it was started anew.
+  const ServiceCounts& served() const { return served_; }
 
  private:
+  // Most workers have used a few buckets only. By bucket, without zeros.
+  using SparseCounts = std::vector<std::pair<std::uint8_t, std::uint64_t>>;
   struct Entry {
     WorkerState state = WorkerState::kRunning;
+    int slots = 1;
     int running = 0;
+    std::chrono::seconds oldest_running{0};
     MonotonicTime heard_at{};
+    SparseCounts counted;
+  };
+  struct Silent {
+    MonotonicTime since{};
+    SparseCounts counted;
   };
   void Count(const Entry& entry, int sign);
+  void CountService(const ServiceCounts& said, SparseCounts* counted);
+  SparseCounts CountsOfSilent(const std::string& name);
 
-  std::unordered_map<std::string, Entry> workers_;
+  std::map<std::string, Entry> workers_;
+  std::map<std::string, Silent> silent_;  // Never more than kWorkersPerLaneMax.
   RosterTotals totals_;
+  ServiceCounts served_{};
+  SparseCounts scratch_;  // Of CountService, so that it need not allocate.
 };
 
 }  // namespace lanekeeper

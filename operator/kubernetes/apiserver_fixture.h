@@ -125,7 +125,7 @@ class ApiServerTest : public testing::Test {
         R"({"apiVersion":"lanekeeper.dev/v1alpha1","kind":"WorkerPool","metadata":{"name":")" +
             name + R"(","finalizers":)" + finalizers +
             R"(},"spec":{"template":{"spec":{"containers":[{"name":"worker","image":"w:1"}]}},)"
-            R"("lanes":[{"name":"short"},{"name":"gpu","class":"Gpu"}]}})"));
+            R"("lanes":[{"name":"short"},{"name":"gpu","class":"Gpu","workers":{"gpus":1}}]}})"));
   }
 
   // Ends with the program, not with a suite: two suites share it.

@@ -1,27 +1,14 @@
 #include "operator/kubernetes/deployment_cache.h"
 
-#include <charconv>
 #include <iterator>
 #include <utility>
 
-#include "operator/kubernetes/json_access.h"
+#include "operator/kubernetes/object_json.h"
 
 namespace lanekeeper::kubernetes {
 namespace {
 
 using nlohmann::json;
-
-// Opaque in theory, a counter in every server there is; since Kubernetes 1.35 that is a promise.
-std::uint64_t ToNumber(const std::string& resource_version) {
-  std::uint64_t number = 0;
-  std::from_chars(resource_version.data(), resource_version.data() + resource_version.size(),
-                  number);
-  return number;
-}
-
-ObjectName NameOf(const json& object) {
-  return {TextAt(object, {"metadata", "namespace"}), TextAt(object, {"metadata", "name"})};
-}
 
 std::string NatsUrlOf(const json& object) {
   for (const json& container : ListAt(object, {"spec", "template", "spec", "containers"})) {
@@ -32,13 +19,23 @@ std::string NatsUrlOf(const json& object) {
   return "";
 }
 
+// Not by a change of the number alone, nor by workers that were told to end: status.replicas does
+// not count those.
+bool IsRolling(const json& object) {
+  return IntegerAt(object, {"status", "updatedReplicas"}) <
+         IntegerAt(object, {"status", "replicas"});
+}
+
+bool IsPending(const json& object) {
+  return IntegerAt(object, {"status", "observedGeneration"}) <
+         IntegerAt(object, {"metadata", "generation"});
+}
+
 }  // namespace
 
 CachedDeployment ReadDeployment(const json& object) {
   CachedDeployment deployment;
-  deployment.key = {TextAt(object, {"metadata", "namespace"}),
-                    TextAt(object, {"metadata", "labels", kLabelPool}),
-                    TextAt(object, {"metadata", "labels", kLabelLane})};
+  deployment.key = LaneOf(object);
   deployment.uid = TextAt(object, {"metadata", "uid"});
   for (const json& owner : ListAt(object, {"metadata", "ownerReferences"})) {
     const json* controller = At(owner, {"controller"});
@@ -48,10 +45,13 @@ CachedDeployment ReadDeployment(const json& object) {
     deployment.owner_uid = TextAt(owner, {"uid"});
   }
   deployment.nats_url = NatsUrlOf(object);
-  deployment.resource_version = ToNumber(TextAt(object, {"metadata", "resourceVersion"}));
+  deployment.resource_version = VersionNumber(ResourceVersionOf(object));
   deployment.ending = !TextAt(object, {"metadata", "deletionTimestamp"}).empty();
   deployment.state = {.replicas = static_cast<int>(IntegerAt(object, {"spec", "replicas"})),
                       .ready = static_cast<int>(IntegerAt(object, {"status", "readyReplicas"})),
+                      .placed = static_cast<int>(IntegerAt(object, {"status", "replicas"})),
+                      .rolling = IsRolling(object),
+                      .pending = IsPending(object),
                       .lane_hash = TextAt(object, {"metadata", "annotations", kAnnotationLaneHash}),
                       .generation = IntegerAt(object, {"metadata", "generation"})};
   return deployment;
@@ -79,7 +79,7 @@ std::optional<LaneKey> DeploymentCache::OnGone(const ObjectName& name,
                                                MonotonicTime now) {
   const auto entry = entries_.find(name);
   if (entry == entries_.end()) return std::nullopt;
-  if (IsOlder(ToNumber(resource_version), entry->second, now)) return std::nullopt;
+  if (IsOlder(VersionNumber(resource_version), entry->second, now)) return std::nullopt;
   const LaneKey key = entry->second.deployment.key;
   entries_.erase(entry);
   return key;
@@ -87,7 +87,7 @@ std::optional<LaneKey> DeploymentCache::OnGone(const ObjectName& name,
 
 void DeploymentCache::OnListed(const std::set<ObjectName>& names,
                                const std::string& resource_version, MonotonicTime now) {
-  const std::uint64_t listed_at = ToNumber(resource_version);
+  const std::uint64_t listed_at = VersionNumber(resource_version);
   for (auto entry = entries_.begin(); entry != entries_.end();) {
     const bool keep = names.count(entry->first) != 0 || IsOlder(listed_at, entry->second, now);
     entry = keep ? std::next(entry) : entries_.erase(entry);

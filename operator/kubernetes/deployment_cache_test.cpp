@@ -32,7 +32,7 @@ json Deployment(int resource_version, int replicas, int ready = 0, const char* u
                                               {"uid", "p-1"},
                                               {"controller", true}}})}}},
           {"spec", {{"replicas", replicas}}},
-          {"status", {{"readyReplicas", ready}}}};
+          {"status", {{"observedGeneration", resource_version}, {"readyReplicas", ready}}}};
 }
 
 int Replicas(const DeploymentCache& cache) {
@@ -66,6 +66,50 @@ TEST(ReadDeployment, SurvivesAnything) {
     EXPECT_EQ(ReadDeployment(json::parse(text)), CachedDeployment()) << text;
   }
 }
+
+struct RolloutCase {
+  const char* name;
+  const char* status;
+  int placed;
+  bool rolling;
+  bool pending;
+};
+void PrintTo(const RolloutCase& row, std::ostream* out) { *out << row.name; }
+
+class RolloutTest : public testing::TestWithParam<RolloutCase> {};
+
+TEST_P(RolloutTest, IsToldFromAChangeOfTheNumber) {
+  json object = Deployment(7, 3);
+  object["status"] = json::parse(GetParam().status);
+  const WorkloadState state = ReadDeployment(object).state;
+  EXPECT_EQ(state.placed, GetParam().placed);
+  EXPECT_EQ(state.rolling, GetParam().rolling);
+  EXPECT_EQ(state.pending, GetParam().pending);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Rows, RolloutTest,
+    testing::Values(
+        RolloutCase{"NobodyHasLookedAtIt", "{}", 0, false, true},
+        RolloutCase{"ChangeIsNotSeenYet",
+                    R"({"observedGeneration":6,"replicas":3,"updatedReplicas":3})", 3, false, true},
+        RolloutCase{"AtRest", R"({"observedGeneration":7,"replicas":3,"updatedReplicas":3})", 3,
+                    false, false},
+        RolloutCase{"MoreAreOnTheirWay",
+                    R"({"observedGeneration":7,"replicas":1,"updatedReplicas":1})", 1, false,
+                    false},
+        RolloutCase{"FewerAreOnTheirWay",
+                    R"({"observedGeneration":7,"replicas":5,"updatedReplicas":5})", 5, false,
+                    false},
+        RolloutCase{"OldOnesAreLeft",
+                    R"({"observedGeneration":7,"replicas":4,"updatedReplicas":3})", 4, true, false},
+        RolloutCase{"NoneIsNewYet", R"({"observedGeneration":7,"replicas":3})", 3, true, false},
+        // With maxSurge 0 the old one goes first. It is not counted while it ends.
+        RolloutCase{"OldOneEndsBeforeANewOneComes",
+                    R"({"observedGeneration":7,"replicas":2,"terminatingReplicas":1})", 2, true,
+                    false},
+        RolloutCase{"NobodyIsThere", R"({"observedGeneration":7})", 0, false, false}),
+    [](const auto& test) { return test.param.name; });
 
 TEST(DeploymentCache, ChangesOfTheWorkloadAreAnnounced) {
   DeploymentCache cache;

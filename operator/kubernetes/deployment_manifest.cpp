@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "operator/control/ports.h"
+#include "operator/kubernetes/gpu_limits.h"
 #include "operator/kubernetes/json_access.h"
 #include "worker-runtime/base/duration.h"
 #include "worker-runtime/job/names.h"
@@ -91,6 +92,35 @@ json& Member(json& object, const char* name, const json& empty) {
   return member;
 }
 
+// A worker that drains says there that it takes no jobs; its pod is then the first a ReplicaSet
+// removes. Seen at the next second, because nobody can be released before.
+void AddReadinessProbe(json& worker) {
+  if (worker.contains("readinessProbe")) return;
+  worker["readinessProbe"] = {{"httpGet", {{"path", "/readyz"}, {"port", kWorkerHttpPort}}},
+                              {"periodSeconds", 1},
+                              {"timeoutSeconds", 2},
+                              {"failureThreshold", 1}};
+}
+
+// Nodes with GPUs are kept for those who need one by a taint named like the resource.
+void AddToleration(json& pod_spec, const std::string& resource) {
+  const json toleration = {{"key", resource}, {"operator", "Exists"}, {"effect", "NoSchedule"}};
+  json& tolerations = Member(pod_spec, "tolerations", json::array());
+  const auto found = std::find(tolerations.begin(), tolerations.end(), toleration);
+  if (found == tolerations.end()) tolerations.push_back(toleration);
+}
+
+void AddGpus(json& pod_spec, json& worker, const LaneWorkers& workers) {
+  if (workers.add_gpu_limit) {
+    json& limits = Member(Member(worker, "resources", json::object()), "limits", json::object());
+    limits[kGpuResource] = std::to_string(workers.gpus);
+  }
+  AddToleration(pod_spec, kGpuResource);
+  for (const std::string& resource : GpuLimitsOf(pod_spec).resources) {
+    AddToleration(pod_spec, resource);
+  }
+}
+
 std::int64_t GraceSeconds(const json& pod_spec, const Lane& lane) {
   const std::int64_t of_lane = std::chrono::ceil<std::chrono::seconds>(lane.workers.grace).count();
   return std::max(of_lane, IntegerAt(pod_spec, {"terminationGracePeriodSeconds"}));
@@ -115,6 +145,8 @@ Result<json> PodTemplate(const WorkerPool& pool, const Lane& lane, const Manifes
   }
   pod_spec["terminationGracePeriodSeconds"] = GraceSeconds(pod_spec, lane);
   AddSettings(Member(*worker, "env", json::array()), pool, lane, options);
+  AddReadinessProbe(*worker);
+  if (lane.lane_class == LaneClass::kGpu) AddGpus(pod_spec, *worker, lane.workers);
   return pod_template;
 }
 

@@ -1,8 +1,9 @@
 // The Deployment of a lane, as the JSON that is applied. Pure.
 //
 // The person's pod template passes through untouched but for what a lane cannot do without: its
-// labels, its settings in the environment of the worker container, and its grace. Probes are the
-// template's business. When the form of the manifest changes, raise the number in LaneHash.
+// labels, its settings in the environment of the worker container, its grace, a readiness probe
+// unless the worker container has one, and for Gpu lanes the toleration and the limit that
+// workers.gpus stands for. When the form of the manifest changes, raise the number in LaneHash.
 #pragma once
 
 #include <string>

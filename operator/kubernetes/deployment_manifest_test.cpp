@@ -60,7 +60,10 @@ TEST(DeploymentManifest, IsTheWholeWishOfALane) {
           "terminationGracePeriodSeconds": 41,
           "containers": [
             {"name": "side", "image": "s"},
-            {"name": "worker", "image": "w", "env": [
+            {"name": "worker", "image": "w",
+             "readinessProbe": {"httpGet": {"path": "/readyz", "port": 8081}, "periodSeconds": 1,
+                                "timeoutSeconds": 2, "failureThreshold": 1},
+             "env": [
               {"name": "MODE", "value": "fast"},
               {"name": "LANEKEEPER_NATS_URL", "value": "nats://n:4222"},
               {"name": "LANEKEEPER_NAMESPACE", "value": "studio"},
@@ -116,12 +119,25 @@ TEST(DeploymentManifest, EverySettingInTheEnvironmentIsInTheHash) {
   add([](Lane& changed) { changed.jobs.overrun_lane = "long"; });
   add([](Lane& changed) { changed.jobs.backoff.initial *= 2; });
   add([](Lane& changed) { changed.jobs.backoff.max *= 2; });
+  const auto with_gpus = [&](int gpus) {
+    add([gpus](Lane& changed) {
+      changed.workers.gpus = gpus;
+      changed.workers.add_gpu_limit = true;
+    });
+  };
+  with_gpus(1);
+  with_gpus(2);
+  // Counted for the budget only: no worker has to start anew for it.
+  Lane counted = lane;
+  counted.workers.gpus = 2;
+  EXPECT_EQ(LaneHash(counted), LaneHash(lane));
 }
 
 TEST(DeploymentManifest, TemplateIsOtherwiseUntouched) {
   const char* pod_template =
       R"({"metadata":{"labels":{"team":"a"},"annotations":{"x":"y"}},
-          "spec":{"nodeSelector":{"gpu":"a100"},"later":[1,null],
+          "spec":{"nodeSelector":{"gpu":"a100"},"runtimeClassName":"nvidia",
+                  "priorityClassName":"batch","tolerations":[{"key":"a"}],"later":[1,null],
                   "containers":[{"name":"w","image":"i","readinessProbe":{"exec":{}}}]}})";
   json built = Build(Pool(pod_template))["spec"]["template"];
   built["spec"]["containers"][0].erase("env");
@@ -160,6 +176,52 @@ TEST(DeploymentManifest, GpuWorkersGoBeforeTheirSuccessorsCome) {
   EXPECT_EQ(rolling, json::parse(R"({"maxSurge":0,"maxUnavailable":1})"));
   EXPECT_EQ(Build(Pool(kTemplate, LaneClass::kLong))["spec"]["strategy"]["rollingUpdate"],
             json::parse(R"({"maxSurge":"25%","maxUnavailable":0})"));
+}
+
+TEST(DeploymentManifest, ProbeOfTheTemplateStaysAlone) {
+  const json built = Build(Pool(
+      R"({"spec":{"containers":[{"name":"worker","readinessProbe":{"exec":{}}},{"name":"b"}]}})"));
+  const json& containers = built["spec"]["template"]["spec"]["containers"];
+  EXPECT_EQ(containers[0]["readinessProbe"], json::parse(R"({"exec":{}})"));
+  EXPECT_FALSE(containers[1].contains("readinessProbe"));
+}
+
+json PodSpecOf(const WorkerPool& pool) { return Build(pool)["spec"]["template"]["spec"]; }
+
+const json kToleration =
+    json::parse(R"({"key":"nvidia.com/gpu","operator":"Exists","effect":"NoSchedule"})");
+
+TEST(DeploymentManifest, GpuWorkersTolerateWhatKeepsOthersOffTheirNodes) {
+  EXPECT_EQ(PodSpecOf(Pool(kTemplate, LaneClass::kGpu))["tolerations"], json::array({kToleration}));
+  EXPECT_FALSE(PodSpecOf(Pool(kTemplate, LaneClass::kLong)).contains("tolerations"));
+  const char* with_own = R"({"spec":{"tolerations":[{"key":"a"},
+      {"effect":"NoSchedule","key":"nvidia.com/gpu","operator":"Exists"}],"containers":[{}]}})";
+  EXPECT_EQ(PodSpecOf(Pool(with_own, LaneClass::kGpu))["tolerations"],
+            (json::array({{{"key", "a"}}, kToleration})));
+}
+
+TEST(DeploymentManifest, GpusOfAnotherVendorHaveATaintOfTheirOwn) {
+  const char* amd =
+      R"({"spec":{"containers":[{"resources":{"limits":{"amd.com/gpu":1,"x.com/gpu":0}}}]}})";
+  const json tolerations = PodSpecOf(Pool(amd, LaneClass::kGpu))["tolerations"];
+  ASSERT_EQ(tolerations.size(), 2u);
+  EXPECT_EQ(tolerations[1]["key"], "amd.com/gpu");
+}
+
+TEST(DeploymentManifest, GpusOfTheLaneAreALimitOfTheWorkerContainer) {
+  WorkerPool pool = Pool(R"({"spec":{"containers":[{"name":"side"},
+      {"name":"worker","resources":{"limits":{"cpu":"1"},"requests":{"cpu":"1"}}}]}})",
+                         LaneClass::kGpu);
+  pool.lanes[0].workers.gpus = 2;
+  const std::string hash = LaneHash(pool.lanes[0]);
+  EXPECT_FALSE(PodSpecOf(pool)["containers"][1]["resources"]["limits"].contains("nvidia.com/gpu"))
+      << "the template asks for them";
+  pool.lanes[0].workers.add_gpu_limit = true;
+  const json pod_spec = PodSpecOf(pool);
+  EXPECT_EQ(pod_spec["containers"][1]["resources"],
+            json::parse(R"({"limits":{"cpu":"1","nvidia.com/gpu":"2"},"requests":{"cpu":"1"}})"));
+  EXPECT_FALSE(pod_spec["containers"][0].contains("resources"));
+  EXPECT_NE(LaneHash(pool.lanes[0]), hash);
 }
 
 TEST(DeploymentManifest, UidMakesItAChangeOfThatOneOnly) {

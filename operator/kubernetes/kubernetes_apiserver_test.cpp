@@ -4,9 +4,8 @@
 
 #include <mutex>
 
-#include "operator/kubernetes/apiserver_fixture.h"
-#include "operator/kubernetes/kubernetes_platform.h"
 #include "operator/kubernetes/kubernetes_pool_source.h"
+#include "operator/kubernetes/platform_apiserver_fixture.h"
 #include "operator/kubernetes/worker_pool_json.h"
 
 namespace lanekeeper::kubernetes {
@@ -273,29 +272,6 @@ TEST_F(AccessApiServerTest, NameOfTheCertificateMayBeGiven) {
   EXPECT_TRUE(answer) << answer.error().message;
 }
 
-class PlatformApiServerTest : public ApiServerTest {
- protected:
-  void SetUp() override {
-    ApiServerTest::SetUp();
-    platform_ = std::make_unique<KubernetesPlatform>(
-        *client_, clock_,
-        KubernetesPlatform::Options{.only_namespace = namespace_, .nats_url = "nats://n:4222"});
-    platform_->Start([](const PoolKey&) {});
-    ASSERT_TRUE(Within(seconds(10), [&] { return platform_->synced(); }));
-    pool_ = *WorkerPoolFromJson(CreatePool("media"));
-  }
-  json Deployment(const std::string& name) {
-    return Do(GetRequest(kDeployments, {namespace_, name}));
-  }
-  json PoolObject() { return Do(GetRequest(kWorkerPools, {namespace_, "media"})); }
-  const Lane& Short() const { return pool_.lanes[0]; }
-  LaneKey ShortKey() const { return pool_.KeyOf(Short()); }
-
-  SystemClock clock_;
-  std::unique_ptr<KubernetesPlatform> platform_;
-  WorkerPool pool_;
-};
-
 // "manager/operation" of whoever owns spec.replicas.
 std::vector<std::string> OwnersOfReplicas(const json& object) {
   std::vector<std::string> owners;
@@ -313,12 +289,43 @@ TEST_F(PlatformApiServerTest, AppliesEveryClassAndSeesIt) {
     EXPECT_EQ(platform_->Observe(pool_.KeyOf(lane)).error().kind, ErrorKind::kNotFound);
     const Result<WorkloadState> applied = platform_->Apply(pool_, lane, 3);
     ASSERT_TRUE(applied) << applied.error().message;
+    // There is no controller to look at it.
     EXPECT_EQ(*applied,
-              (WorkloadState{.replicas = 3, .lane_hash = LaneHash(lane), .generation = 1}));
+              (WorkloadState{
+                  .replicas = 3, .pending = true, .lane_hash = LaneHash(lane), .generation = 1}));
     EXPECT_EQ(*platform_->Observe(pool_.KeyOf(lane)), *applied);
   }
   EXPECT_EQ(platform_->List(pool_.key)->size(), 2u);
-  EXPECT_EQ(Deployment("media-gpu")["spec"]["strategy"]["rollingUpdate"]["maxSurge"], 0);
+  const json gpu = Deployment("media-gpu")["spec"];
+  EXPECT_EQ(gpu["strategy"]["rollingUpdate"]["maxSurge"], 0);
+  const json& pod_spec = gpu["template"]["spec"];
+  EXPECT_EQ(pod_spec["tolerations"][0]["key"], "nvidia.com/gpu");
+  EXPECT_EQ(pod_spec["containers"][0]["resources"]["limits"]["nvidia.com/gpu"], "1");
+  EXPECT_EQ(pod_spec["containers"][0]["readinessProbe"]["httpGet"]["path"], "/readyz");
+}
+
+TEST_F(PlatformApiServerTest, RolloutIsOverWhenTheControllerSaysSo) {
+  ASSERT_TRUE(platform_->Apply(pool_, Short(), 3));
+  const auto report = [&](const char* status) {
+    Do(MergePatchStatusRequest(kDeployments, {namespace_, "media-short"},
+                               R"({"status":)" + std::string(status) + "}"));
+  };
+  const auto becomes = [&](int placed, bool rolling) {
+    return Within(seconds(60), [&] {
+      const Result<WorkloadState> state = platform_->Observe(ShortKey());
+      return state && state->placed == placed && state->rolling == rolling;
+    });
+  };
+  report(R"({"observedGeneration":1,"replicas":4,"updatedReplicas":2})");
+  EXPECT_TRUE(becomes(4, true));
+  report(R"({"observedGeneration":1,"replicas":3,"updatedReplicas":3})");
+  EXPECT_TRUE(becomes(3, false));
+  const Result<WorkloadState> scaled = platform_->SetReplicas(ShortKey(), 1);
+  ASSERT_TRUE(scaled) << scaled.error().message;
+  EXPECT_TRUE(scaled->pending) << "nobody has looked at it yet";
+  EXPECT_TRUE(platform_->Observe(ShortKey())->pending);
+  report(R"({"observedGeneration":2,"replicas":3,"updatedReplicas":3})");
+  EXPECT_TRUE(becomes(3, false));
 }
 
 TEST_F(PlatformApiServerTest, ApplyingTheSameAgainChangesNothing) {
@@ -442,6 +449,9 @@ TEST_F(PlatformApiServerTest, StatusIsWrittenReadBackAndAnEqualOneIsNoWrite) {
                                      .waiting = 12,
                                      .workers_desired = 3,
                                      .workers_ready = 3,
+                                     .workers_unschedulable = 1,
+                                     .predicted_wait_seconds = 40,
+                                     .release = "1 of 2 released, 1 busy, oldest for 00:12:40",
                                      .decision_workers = 3,
                                      .decision_reason = "BacklogGrew",
                                      .decision_message = "12 jobs.",

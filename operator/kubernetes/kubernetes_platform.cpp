@@ -22,6 +22,11 @@ WatchTarget DeploymentsOf(const std::string& only_namespace) {
           .label_selector = std::string(kLabelManagedBy) + "=" + kManagedBy};
 }
 
+// Whoever made them: what a Deployment adopted counts as its own.
+WatchTarget PodsOf(const std::string& only_namespace) {
+  return {.resource = kPods, .only_namespace = only_namespace, .label_selector = kLabelPool};
+}
+
 Error Unreadable() { return {ErrorKind::kRetryable, "unreadable answer"}; }
 
 // Nothing when `deployment` is this pool's.
@@ -75,65 +80,92 @@ KubernetesPlatform::KubernetesPlatform(Api& api, const Clock& clock, Options opt
       clock_(clock),
       options_(std::move(options)),
       events_(api, clock),
-      deployments_(api, DeploymentsOf(options_.only_namespace), CacheCallbacks()) {}
+      deployments_(api, DeploymentsOf(options_.only_namespace), DeploymentCallbacks()),
+      pods_(api, PodsOf(options_.only_namespace), PodCallbacks()) {}
 
 void KubernetesPlatform::Start(std::function<void(const PoolKey&)> on_change) {
   on_change_ = std::move(on_change);
   events_.Start();
   deployments_.Start();
+  pods_.Start();
 }
 
 void KubernetesPlatform::Stop() {
   deployments_.Stop();
+  pods_.Stop();
   events_.Stop();
 }
 
-WatchCallbacks KubernetesPlatform::CacheCallbacks() {
+WatchCallbacks KubernetesPlatform::DeploymentCallbacks() {
   WatchCallbacks callbacks;
   callbacks.on_object = [this](const json& object) {
     std::unique_lock lock(mutex_);
     const std::optional<LaneKey> changed = cache_.OnWatched(object, clock_.Now());
     lock.unlock();
-    Announce(changed);
+    if (changed) Announce(*changed);
   };
   callbacks.on_gone = [this](const ObjectName& name, const std::string& resource_version) {
     std::unique_lock lock(mutex_);
     const std::optional<LaneKey> changed = cache_.OnGone(name, resource_version, clock_.Now());
     lock.unlock();
-    Announce(changed);
+    if (changed) Announce(*changed);
   };
   callbacks.on_listed = [this](const std::set<ObjectName>& names,
                                const std::string& resource_version) {
     const std::lock_guard lock(mutex_);
     cache_.OnListed(names, resource_version, clock_.Now());
   };
-  callbacks.on_synced = [this] { OnSynced(); };
+  callbacks.on_synced = [this] { OnFilled(cache_filled_); };
   return callbacks;
 }
 
-void KubernetesPlatform::Announce(const std::optional<LaneKey>& lane) {
-  if (lane && !lane->pool.empty() && on_change_) on_change_(PoolOf(*lane));
+WatchCallbacks KubernetesPlatform::PodCallbacks() {
+  WatchCallbacks callbacks;
+  callbacks.on_object = [this](const json& object) {
+    std::unique_lock lock(mutex_);
+    const std::vector<LaneKey> changed = pod_cache_.OnWatched(object, clock_.Now());
+    lock.unlock();
+    for (const LaneKey& lane : changed) Announce(lane);
+  };
+  callbacks.on_gone = [this](const ObjectName& name, const std::string& resource_version) {
+    std::unique_lock lock(mutex_);
+    const std::vector<LaneKey> changed = pod_cache_.OnGone(name, resource_version, clock_.Now());
+    lock.unlock();
+    for (const LaneKey& lane : changed) Announce(lane);
+  };
+  callbacks.on_listed = [this](const std::set<ObjectName>& names,
+                               const std::string& resource_version) {
+    const std::lock_guard lock(mutex_);
+    pod_cache_.OnListed(names, resource_version, clock_.Now());
+  };
+  callbacks.on_synced = [this] { OnFilled(pod_cache_filled_); };
+  return callbacks;
 }
 
-void KubernetesPlatform::OnSynced() {
+void KubernetesPlatform::Announce(const LaneKey& lane) {
+  if (!lane.pool.empty() && on_change_) on_change_(PoolOf(lane));
+}
+
+void KubernetesPlatform::OnFilled(bool& filled) {
   std::unique_lock lock(mutex_);
-  cache_filled_ = true;
+  filled = true;
   const std::set<PoolKey> waiting = std::exchange(asked_too_early_, {});
   lock.unlock();
   if (!on_change_) return;
   for (const PoolKey& pool : waiting) on_change_(pool);
 }
 
-Result<void> KubernetesPlatform::CheckSynced(const PoolKey& waiting) {
+Result<void> KubernetesPlatform::CheckFilled(const bool& filled, std::string_view what,
+                                             const PoolKey& waiting) {
   const std::lock_guard lock(mutex_);
-  if (cache_filled_) return {};
+  if (filled) return {};
   asked_too_early_.insert(waiting);
-  return Fail(ErrorKind::kRetryable, "the deployments are not listed yet");
+  return Fail(ErrorKind::kRetryable, "the " + std::string(what) + " are not listed yet");
 }
 
 Result<CachedDeployment> KubernetesPlatform::FindOwn(const LaneKey& key) {
-  if (Result<void> synced = CheckSynced(PoolOf(key)); !synced) {
-    return tl::unexpected<Error>(std::move(synced).error());
+  if (Result<void> filled = CheckFilled(cache_filled_, "deployments", PoolOf(key)); !filled) {
+    return tl::unexpected<Error>(std::move(filled).error());
   }
   const ObjectName name = DeploymentNameOf(key);
   const std::lock_guard lock(mutex_);
@@ -213,9 +245,42 @@ Result<WorkloadState> KubernetesPlatform::SetReplicas(const LaneKey& key, int re
   return state;
 }
 
+Result<Crew> KubernetesPlatform::Workers(const LaneKey& key) {
+  if (Result<void> filled = CheckFilled(pod_cache_filled_, "pods", PoolOf(key)); !filled) {
+    return tl::unexpected<Error>(std::move(filled).error());
+  }
+  const std::lock_guard lock(mutex_);
+  return pod_cache_.CrewOf(key);
+}
+
+Result<void> KubernetesPlatform::Mark(const LaneKey& key, const std::string& worker,
+                                      const WorkerMarks& marks) {
+  if (Result<void> filled = CheckFilled(pod_cache_filled_, "pods", PoolOf(key)); !filled) {
+    return filled;
+  }
+  const ObjectName name{key.pool_namespace, worker};
+  std::optional<std::string> patch;
+  {
+    const std::lock_guard lock(mutex_);
+    const PodFacts* pod = pod_cache_.FindPlaced(key, worker);
+    if (pod == nullptr) {
+      return Fail(ErrorKind::kNotFound, "lane " + ToString(key) + " has no worker " + worker);
+    }
+    patch = MarkPatch(pod->uid, pod->marks, marks);
+  }
+  if (!patch) return {};
+  const Result<Answer> answer = api_.Call(MergePatchRequest(kPods, name, *std::move(patch)));
+  if (!answer) return Wrap(answer.error(), "marking pod " + ToString(name));
+  const json object = ParseJson(answer->body);
+  if (!object.is_object()) return tl::unexpected<Error>(Unreadable());
+  const std::lock_guard lock(mutex_);
+  pod_cache_.OnMarked(object, clock_.Now());
+  return {};
+}
+
 Result<std::vector<LaneKey>> KubernetesPlatform::List(const PoolKey& key) {
-  if (Result<void> synced = CheckSynced(key); !synced) {
-    return tl::unexpected<Error>(std::move(synced).error());
+  if (Result<void> filled = CheckFilled(cache_filled_, "deployments", key); !filled) {
+    return tl::unexpected<Error>(std::move(filled).error());
   }
   const std::lock_guard lock(mutex_);
   return cache_.LanesOf(key);

@@ -1,21 +1,23 @@
 // The Platform whose workers are pods: one Deployment per lane.
 //
-// Observe and List answer from a cache that a watch keeps (on a thread of its own), overlaid by our
-// own writes until the watch has caught up. Everything else is one request, or two where somebody
-// else's work could be overwritten. Events go out on another thread, so that the reconcile thread
-// never waits for one.
+// Observe, List and Workers answer from caches that two watches keep (Deployments and pods, each on
+// a thread of its own), overlaid by our own writes until the watch has caught up. Everything else
+// is one request, or two where somebody else's work could be overwritten. Events go out on another
+// thread, so that the reconcile thread never waits for one.
 #pragma once
 
 #include <functional>
 #include <mutex>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "operator/control/ports.h"
 #include "operator/kubernetes/api.h"
 #include "operator/kubernetes/deployment_cache.h"
 #include "operator/kubernetes/event_sender.h"
+#include "operator/kubernetes/pod_cache.h"
 #include "operator/kubernetes/watch_loop.h"
 #include "worker-runtime/base/clock.h"
 
@@ -33,19 +35,23 @@ class KubernetesPlatform final : public Platform {
   KubernetesPlatform(Api& api, const Clock& clock, Options options);
   ~KubernetesPlatform() override { Stop(); }
 
-  // `on_change` runs on the watch thread when the WorkloadState of a lane of that pool changed
-  // otherwise than by our own write, and when Observe of that pool can be asked again after it was
-  // too early.
+  // `on_change` runs on the watch threads when the WorkloadState or the Crew of a lane of that pool
+  // changed otherwise than by our own write, and when a call for that pool can be made again after
+  // it was too early.
   void Start(std::function<void(const PoolKey&)> on_change);
   // Returns within a second; events not sent by then are dropped.
   void Stop();
-  bool synced() const { return deployments_.synced(); }
+  bool synced() const { return deployments_.synced() && pods_.synced(); }
   std::uint64_t events_dropped() const { return events_.dropped(); }
 
   Result<WorkloadState> Observe(const LaneKey& key) override;
   // kInvalid when a Deployment of that name belongs to somebody else: it is never touched.
   Result<WorkloadState> Apply(const WorkerPool& pool, const Lane& lane, int replicas) override;
   Result<WorkloadState> SetReplicas(const LaneKey& key, int replicas) override;
+  Result<Crew> Workers(const LaneKey& key) override;
+  // No request when the pod has these marks already. Says kNotFound of one that is ending, too.
+  Result<void> Mark(const LaneKey& key, const std::string& worker,
+                    const WorkerMarks& marks) override;
   Result<std::vector<LaneKey>> List(const PoolKey& key) override;
   Result<void> Remove(const LaneKey& key) override;
   Result<void> WriteStatus(const WorkerPool& pool, const PoolStatus& status) override;
@@ -55,11 +61,13 @@ class KubernetesPlatform final : public Platform {
   void Publish(const WorkerPool& pool, const PoolEvent& event) override;
 
  private:
-  WatchCallbacks CacheCallbacks();
-  void Announce(const std::optional<LaneKey>& lane);
-  void OnSynced();
+  WatchCallbacks DeploymentCallbacks();
+  WatchCallbacks PodCallbacks();
+  void Announce(const LaneKey& lane);
+  // A cache is filled. Whoever asked too early, of this or of the other one, is told to ask again.
+  void OnFilled(bool& filled);
   // kRetryable until the cache is filled; `waiting` is told when it is.
-  Result<void> CheckSynced(const PoolKey& waiting);
+  Result<void> CheckFilled(const bool& filled, std::string_view what, const PoolKey& waiting);
   // The lane's Deployment in the cache; kNotFound.
   Result<CachedDeployment> FindOwn(const LaneKey& key);
   // The uid of the Deployment of that name, empty when there is none; an error when it is not ours.
@@ -70,15 +78,19 @@ class KubernetesPlatform final : public Platform {
   Api& api_;
   const Clock& clock_;
   const Options options_;
-  std::function<void(const PoolKey&)> on_change_;  // Set before the watch thread starts.
+  std::function<void(const PoolKey&)> on_change_;  // Set before the watch threads start.
 
   std::mutex mutex_;
   DeploymentCache cache_;
+  PodCache pod_cache_;
   bool cache_filled_ = false;
+  bool pod_cache_filled_ = false;
   std::set<PoolKey> asked_too_early_;
 
   EventSender events_;
-  WatchLoop deployments_;  // Last: its thread uses everything above.
+  // Last: their threads use everything above.
+  WatchLoop deployments_;
+  WatchLoop pods_;
 };
 
 }  // namespace lanekeeper::kubernetes

@@ -43,6 +43,7 @@ json Deployment(int version, int replicas, const char* kind = "WorkerPool",
         {"annotations", {{kAnnotationLaneHash, LaneHash(Pool().lanes[0])}}},
         {"ownerReferences",
          json::array({{{"kind", kind}, {"name", owner}, {"uid", uid}, {"controller", true}}})}}},
+      {"status", {{"observedGeneration", version}}},
       {"spec",
        {{"replicas", replicas},
         {"template",
@@ -84,6 +85,9 @@ TEST_F(KubernetesPlatformTest, ObserveBeforeTheListSaysSoAndIsCalledBack) {
   EXPECT_EQ(platform_.Observe(kKey).error().kind, ErrorKind::kRetryable);
   EXPECT_EQ(platform_.List(kPool).error().kind, ErrorKind::kRetryable);
   EXPECT_EQ(platform_.Remove(kKey).error().kind, ErrorKind::kRetryable);
+  EXPECT_EQ(platform_.Workers(kKey).error(),
+            (Error{ErrorKind::kRetryable, "the pods are not listed yet"}));
+  EXPECT_EQ(platform_.Mark(kKey, "w", {}).error().kind, ErrorKind::kRetryable);
   Start();
   EXPECT_THAT(changed(), ElementsAre("studio/media"));
 }
@@ -96,7 +100,7 @@ TEST_F(KubernetesPlatformTest, ObserveAnswersFromTheCacheWithoutARequest) {
       (WorkloadState{.replicas = 4, .lane_hash = LaneHash(Pool().lanes[0]), .generation = 3}));
   EXPECT_THAT(*platform_.List(kPool), ElementsAre(kKey));
   EXPECT_EQ(platform_.Observe({"studio", "media", "long"}).error().kind, ErrorKind::kNotFound);
-  EXPECT_LE(api_.requests().size(), requests + 1);  // The watch itself.
+  EXPECT_LE(api_.requests().size(), requests + 2);  // The watches themselves.
   EXPECT_THAT(api_.writes(), IsEmpty());
 }
 
@@ -130,8 +134,11 @@ TEST_F(KubernetesPlatformTest, FirstApplyLooksBeforeItWrites) {
               ElementsAre(AllOf(StartsWith("PATCH /apis/apps/v1/namespaces/studio/deployments/"
                                            "media-short {"),
                                 HasSubstr(R"("replicas":2)"))));
-  const std::vector<Request> requests = api_.requests();
-  EXPECT_EQ(requests[requests.size() - 2].method, "GET");
+  std::vector<std::string> asked;
+  for (const Request& request : api_.requests()) {
+    if (request.path.find("/media-short") != std::string::npos) asked.push_back(request.method);
+  }
+  EXPECT_THAT(asked, ElementsAre("GET", "PATCH"));
 }
 
 TEST_F(KubernetesPlatformTest, LaterApplyIsOneRequestForExactlyThatDeployment) {
@@ -139,7 +146,7 @@ TEST_F(KubernetesPlatformTest, LaterApplyIsOneRequestForExactlyThatDeployment) {
   AnswerPatchWith(Deployment(8, 2));
   const std::size_t requests = api_.requests().size();
   ASSERT_TRUE(platform_.Apply(Pool(), Pool().lanes[0], 2));
-  EXPECT_LE(api_.requests().size(), requests + 2);  // It and the watch.
+  EXPECT_LE(api_.requests().size(), requests + 3);  // It and the watches.
   EXPECT_THAT(api_.writes(), ElementsAre(HasSubstr(R"("uid":"d-1")")));
 }
 
@@ -224,6 +231,172 @@ TEST_F(KubernetesPlatformTest, ChangesByOthersAreAnnouncedAndOurOwnAreNot) {
   EXPECT_THAT(changed(), ElementsAre("studio/media", "studio/media"));
   EXPECT_EQ(platform_.Observe(kKey)->replicas, 1);
 }
+
+json Pod(int version, bool ready = true, const char* cost = nullptr) {
+  json pod = {
+      {"metadata",
+       {{"namespace", "studio"},
+        {"name", "media-short-a"},
+        {"uid", "w-1"},
+        {"resourceVersion", std::to_string(version)},
+        {"labels", {{kLabelPool, "media"}, {kLabelLane, "short"}}}}},
+      {"status",
+       {{"phase", "Running"},
+        {"conditions", json::array({{{"type", "PodScheduled"}, {"status", "True"}},
+                                    {{"type", "Ready"}, {"status", ready ? "True" : "False"}}})}}}};
+  if (cost != nullptr) pod["metadata"]["annotations"] = {{kAnnotationDeletionCost, cost}};
+  return pod;
+}
+
+std::string Event(const char* type, const json& object) {
+  return json{{"type", type}, {"object", object}}.dump();
+}
+
+constexpr const char* kMarkPath = "PATCH /api/v1/namespaces/studio/pods/media-short-a ";
+const WorkerMarks kFirstToGo{.first_to_go = true};
+
+class WorkersTest : public KubernetesPlatformTest {
+ protected:
+  // With one worker, which the list of pods brings.
+  void StartWith(const json& pod) {
+    api_.pods_body =
+        json{{"metadata", {{"resourceVersion", "5"}}}, {"items", json::array({pod})}}.dump();
+    Start(json::array({Deployment(3, 1)}));
+  }
+  PlacedWorker Only() {
+    const Result<Crew> crew = platform_.Workers(kKey);
+    EXPECT_TRUE(crew && crew->placed.size() == 1);
+    return crew && !crew->placed.empty() ? crew->placed[0] : PlacedWorker{};
+  }
+  void AnswerMarkWith(Answer answer) {
+    api_.respond = [answer](const Request&) { return answer; };
+  }
+};
+
+TEST_F(WorkersTest, ComeFromTheCacheWithoutARequest) {
+  StartWith(Pod(3));
+  EXPECT_EQ(Only(), (PlacedWorker{.name = "media-short-a",
+                                  .phase = PlacedWorker::Phase::kReady,
+                                  .since = clock_.Now()}));
+  EXPECT_EQ(*platform_.Workers({"studio", "media", "long"}), Crew());
+  EXPECT_THAT(api_.writes(), IsEmpty());
+  std::vector<std::string> asked;
+  for (const Request& request : api_.requests()) {
+    if (request.path == "/api/v1/pods") asked.push_back(request.query);
+  }
+  EXPECT_THAT(asked, Contains(StartsWith("labelSelector=lanekeeper.dev%2Fpool&limit=500")));
+}
+
+TEST_F(WorkersTest, ArePodsOfTheOnlyNamespace) {
+  KubernetesPlatform platform(api_, clock_, {.only_namespace = "studio"});
+  platform.Start([](const PoolKey&) {});
+  ASSERT_TRUE(Eventually([&] { return platform.synced(); }));
+  platform.Stop();
+  std::set<std::string> asked;
+  for (const Request& request : api_.requests()) asked.insert(request.path);
+  EXPECT_THAT(asked, ElementsAre("/api/v1/namespaces/studio/pods",
+                                 "/apis/apps/v1/namespaces/studio/deployments"));
+}
+
+TEST_F(WorkersTest, ChangesAreAnnounced) {
+  StartWith(Pod(3, false));
+  api_.PlayPods({.lines = {Event("MODIFIED", Pod(6, false)), Event("MODIFIED", Pod(7))}});
+  EXPECT_TRUE(Eventually([&] { return Only().phase == PlacedWorker::Phase::kReady; }));
+  EXPECT_TRUE(Eventually([&] { return changed().size() == 3; }));
+  platform_.Stop();
+  EXPECT_EQ(changed().size(), 3u) << "Deployment, pod and its one change";
+}
+
+TEST_F(WorkersTest, MarkIsOneRequestForExactlyThatPodAndThereAtOnce) {
+  StartWith(Pod(3));
+  AnswerMarkWith({200, Pod(8, true, "-1000").dump()});
+  ASSERT_TRUE(platform_.Mark(kKey, "media-short-a", kFirstToGo));
+  EXPECT_EQ(Only().marks, kFirstToGo);
+  EXPECT_THAT(
+      api_.writes(),
+      ElementsAre(std::string(kMarkPath) +
+                  R"({"metadata":{"annotations":{)"
+                  R"("controller.kubernetes.io/pod-deletion-cost":"-1000"},"uid":"w-1"}})"));
+  ASSERT_TRUE(platform_.Mark(kKey, "media-short-a", kFirstToGo));
+  EXPECT_EQ(api_.writes().size(), 1u) << "it has it already";
+}
+
+TEST_F(WorkersTest, EchoOfAMarkIsNotAnnouncedAndALostOneIs) {
+  StartWith(Pod(3));
+  const std::size_t before = changed().size();
+  AnswerMarkWith({200, Pod(8, true, "-1000").dump()});
+  ASSERT_TRUE(platform_.Mark(kKey, "media-short-a", kFirstToGo));
+  api_.PlayPods({.lines = {Event("MODIFIED", Pod(8, true, "-1000")), Event("MODIFIED", Pod(9))}});
+  EXPECT_TRUE(Eventually([&] { return !Only().marks.first_to_go; }));
+  EXPECT_TRUE(Eventually([&] { return changed().size() == before + 1; }));
+  platform_.Stop();
+  EXPECT_EQ(changed().size(), before + 1);
+}
+
+// 410 in mid-stream: the list that follows was made before our mark, or after it.
+TEST_F(WorkersTest, MarkOutlivesALostWatchAndAnOlderList) {
+  StartWith(Pod(3));
+  AnswerMarkWith({200, Pod(8, true, "-1000").dump()});
+  ASSERT_TRUE(platform_.Mark(kKey, "media-short-a", kFirstToGo));
+  const std::size_t lists = api_.requests().size();
+  api_.PlayPods({.lines = {R"({"type":"ERROR","object":{"code":410,"message":"too old"}})"}});
+  // List and the watch after it.
+  ASSERT_TRUE(api_.WaitForRequests(lists + 2));
+  EXPECT_EQ(Only().marks, kFirstToGo);
+  api_.PlayPods({.lines = {Event("MODIFIED", Pod(9, false, "-1000"))}});
+  EXPECT_TRUE(Eventually([&] { return Only().phase == PlacedWorker::Phase::kNotReady; }));
+  EXPECT_EQ(Only().marks, kFirstToGo);
+}
+
+TEST_F(WorkersTest, WorkerThatIsGoneOrEndingCannotBeMarked) {
+  json pod = Pod(3);
+  pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z";
+  StartWith(pod);
+  EXPECT_EQ(platform_.Mark(kKey, "media-short-a", kFirstToGo).error(),
+            (Error{ErrorKind::kNotFound, "lane studio/media/short has no worker media-short-a"}));
+  EXPECT_EQ(platform_.Mark(kKey, "nobody", {}).error().kind, ErrorKind::kNotFound);
+  EXPECT_THAT(api_.writes(), IsEmpty());
+}
+
+struct MarkRefusal {
+  const char* name;
+  Answer answer;
+  Error error;
+};
+void PrintTo(const MarkRefusal& row, std::ostream* out) { *out << row.name; }
+
+class RefusedMarkTest : public WorkersTest, public testing::WithParamInterface<MarkRefusal> {};
+
+TEST_P(RefusedMarkTest, SaysWhatToDoAndLeavesTheMarksAsTheyWere) {
+  StartWith(Pod(3));
+  AnswerMarkWith(GetParam().answer);
+  const Result<void> marked = platform_.Mark(kKey, "media-short-a", kFirstToGo);
+  ASSERT_FALSE(marked);
+  EXPECT_EQ(marked.error(), GetParam().error);
+  EXPECT_EQ(Only().marks, WorkerMarks());
+  // And the next attempt is a request again.
+  AnswerMarkWith({200, Pod(8, true, "-1000").dump()});
+  EXPECT_TRUE(platform_.Mark(kKey, "media-short-a", kFirstToGo));
+  EXPECT_EQ(api_.writes().size(), 2u);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Rows, RefusedMarkTest,
+    testing::Values(
+        MarkRefusal{"PodIsGone",
+                    {404, R"({"message":"no pod"})"},
+                    {ErrorKind::kNotFound, "marking pod studio/media-short-a: 404 no pod"}},
+        MarkRefusal{"AnotherOfThatName",
+                    {409, R"({"message":"uid"})"},
+                    {ErrorKind::kRetryable, "marking pod studio/media-short-a: 409 uid"}},
+        MarkRefusal{"TooMany",
+                    {429, R"({"message":"later"})"},
+                    {ErrorKind::kRetryable, "marking pod studio/media-short-a: 429 later"}},
+        MarkRefusal{"NotAllowed",
+                    {403, R"({"message":"no"})"},
+                    {ErrorKind::kForbidden, "marking pod studio/media-short-a: 403 no"}},
+        MarkRefusal{"Unreadable", {200, "<html>"}, {ErrorKind::kRetryable, "unreadable answer"}}),
+    [](const auto& test) { return test.param.name; });
 
 TEST_F(KubernetesPlatformTest, StatusIsOnePatchOfTheSubresource) {
   api_.respond = [](const Request&) { return Answer{200, "{}"}; };

@@ -1,6 +1,7 @@
 // The names Lanekeeper uses inside Kubernetes: resources, labels, annotations. Pure.
 #pragma once
 
+#include <array>
 #include <compare>
 #include <string>
 #include <string_view>
@@ -19,6 +20,7 @@ struct Resource {
 inline constexpr Resource kWorkerPools{"/apis/lanekeeper.dev/v1alpha1", "workerpools",
                                        "lanekeeper.dev/v1alpha1", "WorkerPool"};
 inline constexpr Resource kDeployments{"/apis/apps/v1", "deployments", "apps/v1", "Deployment"};
+inline constexpr Resource kPods{"/api/v1", "pods", "v1", "Pod"};
 inline constexpr Resource kEvents{"/api/v1", "events", "v1", "Event"};
 
 struct ObjectName {
@@ -43,5 +45,21 @@ inline constexpr const char* kLabelPool = "lanekeeper.dev/pool";
 inline constexpr const char* kLabelLane = "lanekeeper.dev/lane";
 inline constexpr std::string_view kOwnLabelPrefix = "lanekeeper.dev/";
 inline constexpr const char* kAnnotationLaneHash = "lanekeeper.dev/lane-hash";
+
+// A ReplicaSet with fewer pods to have takes those of the lowest cost first, among equally ready
+// ones. Zero without it.
+inline constexpr const char* kAnnotationDeletionCost = "controller.kubernetes.io/pod-deletion-cost";
+inline constexpr const char* kCostOfTheFirstToGo = "-1000";
+
+// What makes those who empty nodes leave a pod alone.
+struct Shield {
+  const char* annotation;
+  const char* value;
+};
+inline constexpr std::array<Shield, 2> kShields{
+    {{"karpenter.sh/do-not-disrupt", "true"},
+     {"cluster-autoscaler.kubernetes.io/safe-to-evict", "false"}}};
+// Which of them Lanekeeper put on a pod, with commas between them. The others are the person's.
+inline constexpr const char* kAnnotationShield = "lanekeeper.dev/shield";
 
 }  // namespace lanekeeper::kubernetes

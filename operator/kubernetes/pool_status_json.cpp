@@ -30,7 +30,12 @@ json ToJson(const LaneStatus& lane) {
                    {"ready", lane.workers_ready},
                    {"busy", lane.workers_busy},
                    {"idle", lane.workers_idle},
-                   {"draining", lane.workers_draining}}}};
+                   {"draining", lane.workers_draining},
+                   {"unschedulable", lane.workers_unschedulable}}}};
+  if (lane.predicted_wait_seconds >= 0) {
+    object["predictedWaitSeconds"] = lane.predicted_wait_seconds;
+  }
+  if (!lane.release.empty()) object["release"] = lane.release;
   if (lane.decision_time.empty()) return object;  // There was none yet.
   json terms = json::array();
   for (const DecisionTerm& term : lane.decision_terms) {
@@ -78,6 +83,11 @@ LaneStatus LaneFromJson(const json& object) {
   lane.workers_busy = IntAt(object, {"workers", "busy"});
   lane.workers_idle = IntAt(object, {"workers", "idle"});
   lane.workers_draining = IntAt(object, {"workers", "draining"});
+  lane.workers_unschedulable = IntAt(object, {"workers", "unschedulable"});
+  if (const json* wait = At(object, {"predictedWaitSeconds"}); wait != nullptr) {
+    lane.predicted_wait_seconds = wait->is_number_integer() ? wait->get<std::int64_t>() : -1;
+  }
+  lane.release = TextAt(object, {"release"});
   lane.decision_workers = IntAt(object, {"decision", "workers"});
   lane.decision_reason = TextAt(object, {"decision", "reason"});
   lane.decision_message = TextAt(object, {"decision", "message"});

@@ -33,11 +33,12 @@ class ScriptedApi final : public Api {
   // The answer to a list, without it `respond` is asked.
   std::string list_body = R"({"metadata":{"resourceVersion":"1"},"items":[]})";
 
-  void Play(Script script) {
-    const std::lock_guard lock(mutex_);
-    scripts_.push_back(std::move(script));
-    changed_.notify_all();
-  }
+  // The answer to a list of pods. A watch of them plays what PlayPods brought, so that a platform's
+  // two watches do not take each other's lines.
+  std::string pods_body = R"({"metadata":{"resourceVersion":"1"},"items":[]})";
+
+  void Play(Script script) { Add(scripts_, std::move(script)); }
+  void PlayPods(Script script) { Add(pod_scripts_, std::move(script)); }
 
   Result<Answer> Exchange(const Request& request, const CallOptions&) override {
     const bool is_list = request.method == "GET" && (EndsWith(request.path, "/workerpools") ||
@@ -48,19 +49,21 @@ class ScriptedApi final : public Api {
       changed_.notify_all();
     }
     if (is_list && !list_body.empty()) return Answer{200, list_body};
+    if (request.method == "GET" && EndsWith(request.path, "/pods")) return Answer{200, pods_body};
     return respond(request);
   }
 
   Result<Answer> Stream(const Request& request, std::chrono::milliseconds, const OnLine& on_line,
                         std::stop_token stop) override {
+    std::deque<Script>& scripts = EndsWith(request.path, "/pods") ? pod_scripts_ : scripts_;
     Script script;
     {
       std::unique_lock lock(mutex_);
       requests_.push_back(request);
       changed_.notify_all();
-      if (!changed_.wait(lock, stop, [this] { return !scripts_.empty(); })) return Stopped();
-      script = std::move(scripts_.front());
-      scripts_.pop_front();
+      if (!changed_.wait(lock, stop, [&] { return !scripts.empty(); })) return Stopped();
+      script = std::move(scripts.front());
+      scripts.pop_front();
     }
     for (const std::string& line : script.lines) {
       if (!on_line(line)) return Answer{200, ""};
@@ -96,12 +99,18 @@ class ScriptedApi final : public Api {
     return text.size() >= end.size() &&
            text.compare(text.size() - end.size(), end.size(), end) == 0;
   }
+  void Add(std::deque<Script>& scripts, Script script) {
+    const std::lock_guard lock(mutex_);
+    scripts.push_back(std::move(script));
+    changed_.notify_all();
+  }
   static Result<Answer> Stopped() { return Fail(ErrorKind::kRetryable, "stopped"); }
 
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;
   std::vector<Request> requests_;
   std::deque<Script> scripts_;
+  std::deque<Script> pod_scripts_;
 };
 
 // Waits up to five seconds for something another thread does.

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "operator/kubernetes/json_access.h"
+#include "operator/kubernetes/object_json.h"
 
 namespace lanekeeper::kubernetes {
 namespace {
@@ -12,14 +12,6 @@ namespace {
 using nlohmann::json;
 
 constexpr int kGone = 410;
-
-ObjectName NameOf(const json& object) {
-  return {TextAt(object, {"metadata", "namespace"}), TextAt(object, {"metadata", "name"})};
-}
-
-std::string ResourceVersionOf(const json& object) {
-  return TextAt(object, {"metadata", "resourceVersion"});
-}
 
 }  // namespace
 

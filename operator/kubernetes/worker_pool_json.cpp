@@ -1,11 +1,13 @@
 #include "operator/kubernetes/worker_pool_json.h"
 
 #include <algorithm>
+#include <charconv>
 #include <optional>
 #include <set>
 #include <utility>
 #include <vector>
 
+#include "operator/kubernetes/gpu_limits.h"
 #include "operator/kubernetes/json_access.h"
 #include "operator/kubernetes/json_fields.h"
 #include "operator/kubernetes/object_names.h"
@@ -25,24 +27,34 @@ constexpr std::size_t kPoolNameMax = 30;
 constexpr std::size_t kLaneNameMax = 30;
 constexpr std::size_t kContainersMax = 16;
 constexpr std::size_t kStreamNameMax = 255;
+constexpr int kGpusMax = 64;
 
 struct ClassDefaults {
   milliseconds timeout;
   int slots;
   milliseconds grace_over_timeout;
   milliseconds scale_down_window;
+  int window_cold_starts;  // Unless the lane names a window.
 };
 
 ClassDefaults DefaultsOf(LaneClass lane_class) {
   switch (lane_class) {
     case LaneClass::kShort:
-      return {seconds(30), 8, seconds(10), seconds(15)};
+      return {seconds(30), 8, seconds(10), seconds(15), 1};
     case LaneClass::kLong:
-      return {hours(6), 1, seconds(30), seconds(60)};
+      return {hours(6), 1, seconds(30), seconds(60), 1};
     case LaneClass::kGpu:
       break;
   }
-  return {hours(1), 1, seconds(30), seconds(60)};
+  return {hours(1), 1, seconds(30), seconds(60), 10};
+}
+
+// 0 to 64, written in one way only.
+bool IsGpuCount(const json& limit) {
+  const std::string text = limit.is_string() ? limit.get<std::string>() : DumpJson(limit);
+  int count = -1;
+  std::from_chars(text.data(), text.data() + text.size(), count);
+  return count >= 0 && count <= kGpusMax && std::to_string(count) == text;
 }
 
 bool IsLaneName(std::string_view name) {
@@ -57,6 +69,18 @@ bool IsLaneName(std::string_view name) {
 bool IsQueueName(std::string_view name) {
   if (name.empty() || name.size() > kStreamNameMax) return false;
   return name.find_first_of(" \t\r\n\f\v.*>/\\") == std::string_view::npos;
+}
+
+void CheckLimits(const Fields& container) {
+  const Fields limits = container.Object("resources").Object("limits");
+  if (limits.value() == nullptr) return;
+  for (const auto& [name, limit] : limits.value()->items()) {
+    if (!limit.is_string() && !limit.is_number_integer()) {
+      limits.Refuse(name, "must be a string or a whole number: write half a CPU as 500m");
+    } else if (IsGpuResource(name) && !IsGpuCount(limit)) {
+      limits.Refuse(name, "must be a whole number of GPUs from 0 to 64, is " + DumpJson(limit));
+    }
+  }
 }
 
 void CheckContainer(const Fields& container, std::set<std::string>& names) {
@@ -81,6 +105,11 @@ void CheckContainer(const Fields& container, std::set<std::string>& names) {
     }
     variable.Text("value", "");
   }
+  CheckLimits(container);
+}
+
+bool IsReserved(std::string_view key) {
+  return key.substr(0, kOwnLabelPrefix.size()) == kOwnLabelPrefix;
 }
 
 // Only what the operator relies on; the rest is for Kubernetes to judge.
@@ -88,13 +117,22 @@ void CheckTemplate(const Fields& pod_template) {
   const Fields labels = pod_template.Object("metadata").Object("labels");
   for (const std::string& label : labels.Names()) {
     labels.Text(label, "");
-    if (std::string_view(label).substr(0, kOwnLabelPrefix.size()) == kOwnLabelPrefix) {
+    if (IsReserved(label)) {
       labels.Refuse(label,
                     "label keys that start with lanekeeper.dev/ are reserved for the operator");
     }
   }
   const Fields annotations = pod_template.Object("metadata").Object("annotations");
-  for (const std::string& annotation : annotations.Names()) annotations.Text(annotation, "");
+  for (const std::string& annotation : annotations.Names()) {
+    annotations.Text(annotation, "");
+    if (annotation == kAnnotationDeletionCost) {
+      annotations.Refuse(annotation, "is set by the operator, for workers that may go first");
+    } else if (IsReserved(annotation)) {
+      annotations.Refuse(
+          annotation,
+          "annotation keys that start with lanekeeper.dev/ are reserved for the operator");
+    }
+  }
 
   const Fields spec = pod_template.Object("spec");
   if (spec.Has("terminationGracePeriodSeconds")) {
@@ -111,13 +149,13 @@ void CheckTemplate(const Fields& pod_template) {
   }
   std::set<std::string> names;
   for (const Fields& container : containers) CheckContainer(container, names);
+  for (const Fields& container : spec.List("initContainers")) CheckLimits(container);
 }
 
-// The lane's own template, or else the pool's, as text; empty when there is none.
-std::string TemplateOf(const Fields& spec, const Fields& lane) {
+// The lane's own template, or else the pool's; nullptr when there is none.
+const json* TemplateOf(const Fields& spec, const Fields& lane) {
   const Fields& owner = lane.Has("template") ? lane : spec;
-  const json* pod_template = owner.Object("template").value();
-  return pod_template == nullptr ? std::string() : DumpJson(*pod_template);
+  return owner.Object("template").value();
 }
 
 LaneQueue ReadQueue(const Fields& fields, const LaneKey& key) {
@@ -187,6 +225,61 @@ LaneWorkers ReadWorkers(const Fields& fields, const ClassDefaults& defaults, mil
   return workers;
 }
 
+LaneScaling ReadScaling(const Fields& fields, const ClassDefaults& defaults, int slots) {
+  LaneScaling scaling;
+  scaling.jobs_per_worker = fields.Integer("jobsPerWorker", slots, 1, 1'000'000);
+  if (fields.Has("targetWait")) {
+    scaling.target_wait = fields.Duration("targetWait", minutes(1), milliseconds(1), hours(168));
+    if (fields.Has("jobsPerWorker")) {
+      fields.Refuse("targetWait",
+                    "cannot be set together with jobsPerWorker: each is a policy of its own; leave "
+                    "one of them out");
+    }
+  }
+  scaling.scale_down_window =
+      fields.Duration("scaleDownWindow", defaults.scale_down_window, milliseconds(1), hours(24));
+  scaling.window_cold_starts = fields.Has("scaleDownWindow") ? 1 : defaults.window_cold_starts;
+  scaling.mode =
+      fields.Choice("mode", {"Act", "Observe"}) == 1 ? ScalingMode::kObserve : ScalingMode::kAct;
+  return scaling;
+}
+
+// workers.gpus against what the lane's template asks for. Exactly Gpu lanes ask for GPUs.
+void ReadGpus(const Fields& fields, const json& pod_spec, Lane& lane) {
+  const Fields workers = fields.Object("workers");
+  // One that is out of bounds is one problem, not also "none".
+  const auto given =
+      workers.Has("gpus") ? static_cast<int>(workers.Integer("gpus", 1, 0, kGpusMax)) : 0;
+  const int limits = GpuLimitsOf(pod_spec).gpus;
+  const int claims = ResourceClaimsOf(pod_spec);
+  const bool template_asks = limits > 0 || claims > 0;
+  if (lane.lane_class == LaneClass::kGpu) {
+    lane.workers.gpus = given > 0 ? given : limits > 0 ? limits : claims;
+    lane.workers.add_gpu_limit = given > 0 && claims == 0;
+    if (given == 0 && !template_asks) {
+      workers.Refuse("gpus",
+                     "a Gpu lane must ask for a GPU: set workers.gpus, or a limit such as "
+                     "nvidia.com/gpu or resourceClaims in its template");
+    } else if (given > 0 && limits > 0) {
+      workers.Refuse("gpus",
+                     "cannot be set together with a GPU limit in the template: it is that limit; "
+                     "leave one of them out");
+    }
+    return;
+  }
+  if (given > 0) workers.Refuse("gpus", "is only for lanes of class Gpu: set class to Gpu");
+  if (!template_asks) return;
+  if (fields.Has("template")) {
+    fields.Refuse("template",
+                  "asks for a GPU, by a limit or by resourceClaims: set class to Gpu, or take them "
+                  "out");
+  } else {
+    fields.Refuse("class",
+                  "must be Gpu, because spec.template asks for a GPU: set it, or give the lane a "
+                  "template of its own");
+  }
+}
+
 Lane ReadLane(const Fields& spec, const Fields& fields, const PoolKey& pool) {
   Lane lane;
   lane.name = fields.Text("name", "");
@@ -204,12 +297,14 @@ Lane ReadLane(const Fields& spec, const Fields& fields, const PoolKey& pool) {
   lane.queue = ReadQueue(fields.Object("queue"), {pool.pool_namespace, pool.name, lane.name});
   lane.jobs = ReadJobs(fields.Object("jobs"), defaults);
   lane.workers = ReadWorkers(fields.Object("workers"), defaults, lane.jobs.timeout);
-  const Fields scaling = fields.Object("scaling");
-  lane.scaling.jobs_per_worker = scaling.Integer("jobsPerWorker", lane.workers.slots, 1, 1'000'000);
-  lane.scaling.scale_down_window =
-      scaling.Duration("scaleDownWindow", defaults.scale_down_window, milliseconds(1), hours(24));
+  lane.scaling = ReadScaling(fields.Object("scaling"), defaults, lane.workers.slots);
   if (fields.Has("template")) CheckTemplate(fields.Object("template"));
-  lane.template_json = TemplateOf(spec, fields);
+  const json* pod_template = TemplateOf(spec, fields);
+  if (pod_template != nullptr) {
+    lane.template_json = DumpJson(*pod_template);
+    const json* pod_spec = At(*pod_template, {"spec"});
+    ReadGpus(fields, pod_spec == nullptr ? json::object() : *pod_spec, lane);
+  }
   return lane;
 }
 
@@ -277,6 +372,15 @@ std::vector<Lane> ReadLanes(const Fields& spec, const PoolKey& pool) {
   return lanes;
 }
 
+scaling::PoolBudget ReadBudget(const Fields& fields) {
+  scaling::PoolBudget budget;
+  if (fields.Has("workers")) {
+    budget.workers = static_cast<int>(fields.Integer("workers", 1, 1, 100'000));
+  }
+  if (fields.Has("gpus")) budget.gpus = static_cast<int>(fields.Integer("gpus", 0, 0, 100'000));
+  return budget;
+}
+
 void ReadMetadata(const Fields& metadata, WorkerPool& pool) {
   pool.key.name = metadata.Text("name", "");
   pool.key.pool_namespace = metadata.Text("namespace", "default");
@@ -322,6 +426,7 @@ Result<WorkerPool> WorkerPoolFromJson(const json& object) {
   pool.delete_queues = spec.Object("queue").Choice("deletePolicy", {"Retain", "Delete"}) == 1;
   if (spec.Has("template")) CheckTemplate(spec.Object("template"));
   pool.lanes = ReadLanes(spec, pool.key);
+  pool.budget = ReadBudget(spec.Object("budget"));
   if (!problems.empty()) return problems.AsError();
   return pool;
 }

@@ -55,7 +55,7 @@ TEST(ParseWorkerPool, LeastManifestGetsEveryDefault) {
 TEST(ParseWorkerPool, ClassesHaveTheirOwnDefaults) {
   const Result<WorkerPool> pool =
       WorkerPoolFromJson(Manifest(R"([{"name":"a","class":"Short"},{"name":"b","class":"Long"},
-                   {"name":"c","class":"Gpu"}])"));
+                   {"name":"c","class":"Gpu","workers":{"gpus":1}}])"));
   ASSERT_TRUE(pool) << pool.error().message;
   const Lane& long_lane = pool->lanes[1];
   EXPECT_EQ(long_lane.lane_class, LaneClass::kLong);
@@ -64,13 +64,129 @@ TEST(ParseWorkerPool, ClassesHaveTheirOwnDefaults) {
   EXPECT_EQ(long_lane.workers.grace, hours(6) + seconds(30));
   EXPECT_EQ(long_lane.scaling.jobs_per_worker, 1);
   EXPECT_EQ(long_lane.scaling.scale_down_window, seconds(60));
+  EXPECT_EQ(long_lane.scaling.window_cold_starts, 1);
   const Lane& gpu = pool->lanes[2];
   EXPECT_EQ(gpu.lane_class, LaneClass::kGpu);
   EXPECT_EQ(gpu.jobs.timeout, hours(1));
   EXPECT_EQ(gpu.workers.slots, 1);
   EXPECT_EQ(gpu.workers.grace, hours(1) + seconds(30));
   EXPECT_EQ(gpu.scaling.scale_down_window, seconds(60));
+  EXPECT_EQ(gpu.scaling.window_cold_starts, 10);
 }
+
+TEST(ParseWorkerPool, GpuLaneThatNamesAWindowHasExactlyThat) {
+  const Result<WorkerPool> pool = WorkerPoolFromJson(Manifest(
+      R"([{"name":"a","class":"Gpu","workers":{"gpus":1},"scaling":{"scaleDownWindow":"5m"}}])"));
+  ASSERT_TRUE(pool) << pool.error().message;
+  EXPECT_EQ(pool->lanes[0].scaling.scale_down_window, minutes(5));
+  EXPECT_EQ(pool->lanes[0].scaling.window_cold_starts, 1);
+}
+
+TEST(ParseWorkerPool, WaitPolicyAndModeAndBudget) {
+  json manifest =
+      Manifest(R"([{"name":"a","scaling":{"targetWait":"2m","mode":"Observe"}},{"name":"b"}])");
+  Result<WorkerPool> pool = WorkerPoolFromJson(manifest);
+  ASSERT_TRUE(pool) << pool.error().message;
+  EXPECT_EQ(pool->lanes[0].scaling.target_wait, minutes(2));
+  EXPECT_EQ(pool->lanes[0].scaling.mode, ScalingMode::kObserve);
+  EXPECT_EQ(pool->lanes[1].scaling.target_wait, std::nullopt);
+  EXPECT_EQ(pool->lanes[1].scaling.mode, ScalingMode::kAct);
+  EXPECT_EQ(pool->budget, scaling::PoolBudget());
+  manifest["spec"]["budget"] = {{"workers", 60}, {"gpus", 0}};
+  pool = WorkerPoolFromJson(manifest);
+  ASSERT_TRUE(pool) << pool.error().message;
+  EXPECT_EQ(pool->budget, (scaling::PoolBudget{.workers = 60, .gpus = 0}));
+}
+
+struct GpuCase {
+  const char* name;
+  const char* lane;             // Without its name.
+  const char* pod_spec = "{}";  // Beside the container; of spec.template.
+  int gpus = 0;
+  bool add_limit = false;
+  const char* problem = "";  // Empty: there is none.
+};
+void PrintTo(const GpuCase& row, std::ostream* out) { *out << row.name; }
+
+class GpuTest : public testing::TestWithParam<GpuCase> {};
+
+TEST_P(GpuTest, ExactlyGpuLanesAskForOne) {
+  json manifest = Manifest(("[" + std::string(GetParam().lane) + "]").c_str());
+  manifest["spec"]["lanes"][0]["name"] = "a";
+  json& pod_spec = manifest["spec"]["template"]["spec"];
+  const json beside = json::parse(GetParam().pod_spec);
+  if (beside.contains("resources")) {
+    pod_spec["containers"][0]["resources"] = beside["resources"];
+  } else {
+    pod_spec.update(beside);
+  }
+  const Result<WorkerPool> pool = WorkerPoolFromJson(manifest);
+  if (*GetParam().problem != '\0') {
+    ASSERT_FALSE(pool);
+    EXPECT_EQ(pool.error(), (Error{ErrorKind::kInvalid, GetParam().problem}));
+    return;
+  }
+  ASSERT_TRUE(pool) << pool.error().message;
+  EXPECT_EQ(pool->lanes[0].workers.gpus, GetParam().gpus);
+  EXPECT_EQ(pool->lanes[0].workers.add_gpu_limit, GetParam().add_limit);
+}
+
+constexpr const char* kOneGpu = R"({"resources":{"limits":{"nvidia.com/gpu":1}}})";
+constexpr const char* kNoGpu =
+    "spec.lanes[0].workers.gpus: a Gpu lane must ask for a GPU: set workers.gpus, or a limit such "
+    "as nvidia.com/gpu or resourceClaims in its template";
+INSTANTIATE_TEST_SUITE_P(
+    Rows, GpuTest,
+    testing::Values(
+        GpuCase{"ByNumber", R"({"class":"Gpu","workers":{"gpus":2}})", "{}", 2, true},
+        GpuCase{"ByLimit", R"({"class":"Gpu"})", kOneGpu, 1, false},
+        GpuCase{"ByLimitOfItsOwn",
+                R"({"class":"Gpu","template":{"spec":{"containers":[{"name":"w","image":"w",
+                    "resources":{"limits":{"amd.com/gpu":"2"}}}]}}})",
+                "{}", 2, false},
+        GpuCase{"ByClaims", R"({"class":"Gpu"})",
+                R"({"resourceClaims":[{"name":"a"},{"name":"b"}]})", 2, false},
+        GpuCase{"ByClaimsThatAreMoreThanOneEach", R"({"class":"Gpu","workers":{"gpus":4}})",
+                R"({"resourceClaims":[{"name":"a"}]})", 4, false},
+        GpuCase{"ByAnInitContainer", R"({"class":"Gpu"})",
+                R"({"initContainers":[{"resources":{"limits":{"nvidia.com/gpu":1}}}]})", 1, false},
+        GpuCase{
+            "ByALimitOfItsOwnAlthoughTheOthersDoNot",
+            R"({"class":"Short","template":{"spec":{"containers":[{"name":"w","image":"w"}]}}})",
+            kOneGpu, 0, false},
+        GpuCase{"ByNothing", R"({"class":"Gpu"})", "{}", 0, false, kNoGpu},
+        GpuCase{"ByZero", R"({"class":"Gpu","workers":{"gpus":0}})",
+                R"({"resources":{"limits":{"nvidia.com/gpu":0}}})", 0, false, kNoGpu},
+        GpuCase{"ByAnotherResource", R"({"class":"Gpu"})",
+                R"({"resources":{"limits":{"google.com/tpu":1}}})", 0, false, kNoGpu},
+        GpuCase{"ByNumberAndLimit", R"({"class":"Gpu","workers":{"gpus":1}})", kOneGpu, 0, false,
+                "spec.lanes[0].workers.gpus: cannot be set together with a GPU limit in the "
+                "template: it is that limit; leave one of them out"},
+        GpuCase{"TooMany", R"({"class":"Gpu","workers":{"gpus":65}})", "{}", 0, false,
+                "spec.lanes[0].workers.gpus: must be at most 64, is 65"},
+        GpuCase{"ShortByNumber", R"({"workers":{"gpus":1}})", "{}", 0, false,
+                "spec.lanes[0].workers.gpus: is only for lanes of class Gpu: set class to Gpu"},
+        GpuCase{"ShortByNoNumber", R"({"workers":{"gpus":0}})", "{}", 0, false},
+        GpuCase{"ShortByLimitOfThePool", "{}", kOneGpu, 0, false,
+                "spec.lanes[0].class: must be Gpu, because spec.template asks for a GPU: set it, "
+                "or give the lane a template of its own"},
+        GpuCase{"LongByLimitOfItsOwn",
+                R"({"class":"Long","template":{"spec":{"containers":[{"name":"w","image":"w",
+                    "resources":{"limits":{"gpu.intel.com/xe":1}}}]}}})",
+                "{}", 0, false,
+                "spec.lanes[0].template: asks for a GPU, by a limit or by resourceClaims: set "
+                "class to Gpu, or take them out"},
+        GpuCase{"LongByClaims", R"({"class":"Long"})", R"({"resourceClaims":[{"name":"a"}]})", 0,
+                false,
+                "spec.lanes[0].class: must be Gpu, because spec.template asks for a GPU: set it, "
+                "or give the lane a template of its own"},
+        GpuCase{"PartOfAGpu", R"({"class":"Gpu"})",
+                R"({"resources":{"limits":{"nvidia.com/gpu":"500m"}}})", 0, false,
+                "spec.template.spec.containers[0].resources.limits.nvidia.com/gpu: must be a whole "
+                "number of GPUs from 0 to 64, is \"500m\"; spec.lanes[0].workers.gpus: a Gpu lane "
+                "must ask for a GPU: set workers.gpus, or a limit such as nvidia.com/gpu or "
+                "resourceClaims in its template"}),
+    [](const auto& test) { return test.param.name; });
 
 TEST(ParseWorkerPool, EveryFieldCanBeSet) {
   json manifest = Manifest(R"([{
@@ -145,8 +261,8 @@ TEST(ParseWorkerPool, NullIsTheSameAsMissing) {
 }
 
 TEST(ParseWorkerPool, UnknownFieldsArePassedOver) {
-  json manifest = Manifest(R"([{"name":"a","scaling":{"targetWait":"2m"},"later":{"x":[1]}}])");
-  manifest["spec"]["budget"] = {{"workers", 60}};
+  json manifest = Manifest(R"([{"name":"a","scaling":{"later":"2m"},"later":{"x":[1]}}])");
+  manifest["spec"]["routes"] = {{"workers", 60}};
   EXPECT_TRUE(WorkerPoolFromJson(manifest));
 }
 
@@ -263,6 +379,31 @@ INSTANTIATE_TEST_SUITE_P(
         RefusalCase{"WindowTooLong", "/spec/lanes/1/scaling/scaleDownWindow", R"("25h")",
                     "spec.lanes[1].scaling.scaleDownWindow: must be at least 1ms and at most 24h, "
                     "is 25h"},
+        RefusalCase{"WaitAndDepthPolicy", "/spec/lanes/1/scaling",
+                    R"({"targetWait":"2m","jobsPerWorker":4})",
+                    "spec.lanes[1].scaling.targetWait: cannot be set together with jobsPerWorker: "
+                    "each is a policy of its own; leave one of them out"},
+        RefusalCase{"TargetWaitZero", "/spec/lanes/1/scaling/targetWait", R"("0s")",
+                    "spec.lanes[1].scaling.targetWait: must be at least 1ms and at most 168h, is "
+                    "0s"},
+        RefusalCase{"ModeUnknown", "/spec/lanes/1/scaling/mode", R"("Shadow")",
+                    "spec.lanes[1].scaling.mode: \"Shadow\" is not one of Act, Observe"},
+        RefusalCase{"BudgetOfNoWorker", "/spec/budget/workers", "0",
+                    "spec.budget.workers: must be at least 1, is 0"},
+        RefusalCase{"BudgetOfTooManyGpus", "/spec/budget/gpus", "100001",
+                    "spec.budget.gpus: must be at most 100000, is 100001"},
+        RefusalCase{"HalfACpuAsANumber", "/spec/template/spec/containers/0/resources",
+                    R"({"limits":{"cpu":0.5}})",
+                    "spec.template.spec.containers[0].resources.limits.cpu: must be a string or a "
+                    "whole number: write half a CPU as 500m"},
+        RefusalCase{"DeletionCostInTheTemplate", "/spec/template/metadata/annotations",
+                    R"({"controller.kubernetes.io/pod-deletion-cost":"5"})",
+                    "spec.template.metadata.annotations.controller.kubernetes.io/"
+                    "pod-deletion-cost: is set by the operator, for workers that may go first"},
+        RefusalCase{"ReservedAnnotation", "/spec/template/metadata/annotations",
+                    R"({"lanekeeper.dev/shield":"x"})",
+                    "spec.template.metadata.annotations.lanekeeper.dev/shield: annotation keys "
+                    "that start with lanekeeper.dev/ are reserved for the operator"},
         RefusalCase{"PausedText", "/spec/paused", R"("yes")",
                     "spec.paused: must be true or false, is a string"},
         RefusalCase{"DeletePolicy", "/spec/queue/deletePolicy", R"("Orphan")",
@@ -365,15 +506,20 @@ TEST(ParseWorkerPool, TextThatIsNoJsonIsRefused) {
 
 // Every value of a full manifest replaced by values of every type: an answer, never a crash.
 TEST(ParseWorkerPool, NothingBreaksIt) {
-  const json manifest = Manifest(R"([{
-    "name": "short", "class": "Long",
+  json manifest = Manifest(R"([{
+    "name": "short", "class": "Gpu",
     "template": {"metadata": {"labels": {"a": "b"}, "annotations": {"a": "b"}},
-                 "spec": {"containers": [{"name": "own", "image": "x", "env": [{"name": "A"}]}]}},
+                 "spec": {"containers": [{"name": "own", "image": "x", "env": [{"name": "A"}],
+                                          "resources": {"limits": {"nvidia.com/gpu": "1"}}}],
+                          "initContainers": [{"resources": {"limits": {"cpu": 1}}}],
+                          "resourceClaims": [{"name": "a"}]}},
     "queue": {"stream": "S", "consumer": "C"},
     "jobs": {"timeout": "45s", "attempts": 3, "crashes": 4, "tracking": "Failures",
              "onOverrun": {"moveTo": "long"}, "backoff": {"initial": "500ms", "max": "1m"}},
-    "workers": {"min": 1, "max": 50, "slots": 16, "grace": "2m"},
-    "scaling": {"jobsPerWorker": 32, "scaleDownWindow": "20s"}}, {"name": "long"}])");
+    "workers": {"min": 1, "max": 50, "slots": 16, "grace": "2m", "gpus": 1},
+    "scaling": {"targetWait": "2m", "mode": "Act", "scaleDownWindow": "20s"}},
+    {"name": "long"}])");
+  manifest["spec"]["budget"] = {{"workers", 60}, {"gpus", 2}};
   const json values = json::parse(
       R"([null, true, 0, -1, 1e308, 18446744073709551615, "", "\ud83d\ude00", [], [[]], {}, {"a":{}}])");
   const json flat = manifest.flatten();
@@ -422,6 +568,9 @@ PoolStatus FullStatus() {
                      .workers_busy = 2,
                      .workers_idle = 1,
                      .workers_draining = 1,
+                     .workers_unschedulable = 2,
+                     .predicted_wait_seconds = 0,
+                     .release = "3 of 5 released, 2 busy, oldest for 01:12:40",
                      .dead_letters = 5,
                      .decision_workers = 4,
                      .decision_reason = "BacklogGrew",
@@ -444,14 +593,17 @@ TEST(Status, IsWrittenInTheShapeOfTheResource) {
     "lanes": [
       {"name": "short", "waiting": 7, "running": 3, "parked": 2, "oldestWaitSeconds": 9,
        "deadLetters": 5,
-       "workers": {"desired": 4, "ready": 3, "busy": 2, "idle": 1, "draining": 1},
+       "workers": {"desired": 4, "ready": 3, "busy": 2, "idle": 1, "draining": 1,
+                   "unschedulable": 2},
+       "predictedWaitSeconds": 0, "release": "3 of 5 released, 2 busy, oldest for 01:12:40",
        "decision": {"workers": 4, "reason": "BacklogGrew", "message": "More.",
                     "time": "2026-01-01T00:00:01Z",
                     "terms": [{"term": "demand", "workers": 4, "note": "12 jobs"},
                               {"term": "bounds", "workers": 4, "note": ""}]}},
       {"name": "long", "waiting": 1, "running": 0, "parked": 0, "oldestWaitSeconds": 0,
        "deadLetters": 0,
-       "workers": {"desired": 1, "ready": 0, "busy": 0, "idle": 0, "draining": 0}}]})"));
+       "workers": {"desired": 1, "ready": 0, "busy": 0, "idle": 0, "draining": 0,
+                   "unschedulable": 0}}]})"));
 }
 
 TEST(Status, IsReadBackAsItWas) {
@@ -462,6 +614,8 @@ TEST(Status, UnreadableOneIsEmpty) {
   for (const char* text : {"", "{}", "[]", R"({"conditions":{},"lanes":7})"}) {
     EXPECT_EQ(StatusFromJson(text), PoolStatus()) << text;
   }
+  EXPECT_EQ(StatusFromJson(R"({"lanes":[{"predictedWaitSeconds":"soon"}]})").lanes[0],
+            LaneStatus());
 }
 
 TEST(Status, BytesThatAreNoTextDoNotBreakIt) {

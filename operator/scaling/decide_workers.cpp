@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 #include <limits>
+
+#include "operator/scaling/wait_policy.h"
 
 namespace lanekeeper::scaling {
 namespace {
@@ -22,19 +25,36 @@ struct Demand {
   bool for_parked_only;
 };
 
-Demand DemandOf(const ScalingPolicy& policy, const Observation& seen) {
+// Whether parked jobs may be due: every worker is full, so that a due one would not be running yet.
+bool ParkedCount(const Observation& seen) {
+  return seen.workers_current > 0 && seen.open_pulls == 0;
+}
+
+std::int64_t WorkersByDepth(const ScalingPolicy& policy, const Observation& seen) {
   std::int64_t jobs = AddSaturating(seen.waiting, seen.running);
-  const bool all_workers_full = seen.workers_current > 0 && seen.open_pulls == 0;
-  if (all_workers_full) jobs = AddSaturating(jobs, seen.parked);
-  const std::int64_t workers = DivideRoundingUp(jobs, policy.jobs_per_worker);
+  if (ParkedCount(seen)) jobs = AddSaturating(jobs, seen.parked);
+  return DivideRoundingUp(jobs, policy.jobs_per_worker);
+}
+
+std::int64_t WorkersNeeded(const ScalingPolicy& policy, const Observation& seen) {
+  if (!policy.target_wait) return WorkersByDepth(policy, seen);
+  Observation counted = seen;
+  if (ParkedCount(seen)) counted.waiting = AddSaturating(seen.waiting, seen.parked);
+  const std::optional<double> slots = SlotsByWait(policy, counted);
+  if (!slots) return WorkersByDepth(policy, seen);
+  constexpr double kMax = 1e9;
+  return static_cast<std::int64_t>(std::ceil(std::clamp(*slots, 0.0, kMax) / policy.slots));
+}
+
+Demand DemandOf(const ScalingPolicy& policy, const Observation& seen) {
+  const std::int64_t workers = WorkersNeeded(policy, seen);
   if (workers == 0 && seen.parked > 0) return {1, true};
   return {workers, false};
 }
 
 }  // namespace
 
-ScalingDecision DecideWorkers(const ScalingPolicy& policy, const Observation& seen,
-                              const DemandHistory& history, DemandHistory::Time now) {
+ScalingDecision DecideWorkers(const ScalingPolicy& policy, const Observation& seen) {
   assert(policy.jobs_per_worker > 0);
   assert(0 <= policy.workers_min && policy.workers_min <= policy.workers_max);
   assert(seen.waiting >= 0 && seen.running >= 0 && seen.parked >= 0);
@@ -72,23 +92,25 @@ ScalingDecision DecideWorkers(const ScalingPolicy& policy, const Observation& se
   // The window may slow a scale-down; it never raises a lane and never lifts it over the maximum.
   int workers = bounded;
   if (bounded < current) {
-    const int peak = std::min(history.Peak(now, policy.scale_down_window), ceiling);
-    workers = std::min(std::max(bounded, peak), current);
+    workers = std::min(std::max(bounded, std::min(seen.peak_demand, ceiling)), current);
   }
   const bool held_by_window = workers > bounded;
   note(Term::kHold, workers);
 
-  const int busy = std::min(seen.workers_busy, current);
-  const bool held_by_busy = workers < busy;
-  workers = std::max(workers, busy);
-  note(Term::kBusyFloor, workers);
+  // Asking for more than there is room for makes no room. Those that wait already have told the
+  // cluster's autoscaler.
+  const bool held_by_capacity = seen.workers_stuck > 0 && workers > current;
+  if (held_by_capacity) {
+    workers = std::max(current, policy.workers_min);
+    note(Term::kCapacity, workers);
+  }
   decision.workers = workers;
 
   using enum ScalingReason;
   if (needed > ceiling) {
     decision.limited = needed > policy.workers_max ? kCappedAtMax : kCappedByConsumer;
   }
-  decision.reason = held_by_busy                  ? kHeldByBusy
+  decision.reason = held_by_capacity              ? kHeldByCapacity
                     : held_by_window              ? kHeldByWindow
                     : decision.limited            ? *decision.limited
                     : needed < policy.workers_min ? kFlooredAtMin
@@ -96,6 +118,23 @@ ScalingDecision DecideWorkers(const ScalingPolicy& policy, const Observation& se
                     : workers > current           ? kBacklogGrew
                     : workers < current           ? kBacklogShrank
                                                   : kOnTarget;
+  return decision;
+}
+
+ScalingDecision ApplyBudget(ScalingDecision decision, int allowed) {
+  if (allowed >= decision.workers) return decision;
+  decision.workers = allowed;
+  decision.terms.push_back({Term::kBudget, allowed});
+  decision.limited = ScalingReason::kCappedByBudget;
+  decision.reason = ScalingReason::kCappedByBudget;
+  return decision;
+}
+
+ScalingDecision ApplyRelease(ScalingDecision decision, int replicas, bool held_by_busy) {
+  if (replicas <= decision.workers) return decision;
+  decision.workers = replicas;
+  decision.terms.push_back({Term::kBusyFloor, replicas});
+  if (held_by_busy) decision.reason = ScalingReason::kHeldByBusy;
   return decision;
 }
 
@@ -115,6 +154,10 @@ std::string_view ToString(ScalingReason reason) {
       return "CappedByConsumer";
     case ScalingReason::kFlooredAtMin:
       return "FlooredAtMin";
+    case ScalingReason::kCappedByBudget:
+      return "CappedByBudget";
+    case ScalingReason::kHeldByCapacity:
+      return "HeldByCapacity";
     case ScalingReason::kHeldByWindow:
       return "HeldByWindow";
     case ScalingReason::kHeldByBusy:
@@ -135,6 +178,10 @@ std::string_view ToString(Term term) {
       return "bounds";
     case Term::kHold:
       return "hold";
+    case Term::kCapacity:
+      return "capacity";
+    case Term::kBudget:
+      return "budget";
     case Term::kBusyFloor:
       return "busyFloor";
     case Term::kDoubt:

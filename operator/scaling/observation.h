@@ -3,7 +3,10 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string_view>
+
+#include "operator/scaling/estimate.h"
 
 namespace lanekeeper::scaling {
 
@@ -20,13 +23,22 @@ enum class Doubt {
   kUnreadable,       // An answer that could not be understood.
 };
 
+// A worker without room waits this long before the lane stops asking for more of them. Shorter than
+// any cluster autoscaler needs for a node: that one has seen the others by then.
+inline constexpr std::chrono::seconds kStuckAfter{30};
+
 // From WorkerPool.spec.lanes[]; bounds are enforced by crds/workerpools.yaml.
 struct ScalingPolicy {
   int workers_min = 0;               // >= 0. Zero lets an idle lane go to sleep.
   int workers_max = 10;              // >= 1, >= workers_min.
   std::int64_t jobs_per_worker = 8;  // > 0. Backlog one worker is expected to carry.
   std::chrono::milliseconds scale_down_window{15000};  // >= 0.
-  bool paused = false;                                 // Change nothing.
+  // The window is at least this many cold starts long: a worker that is dear to start is kept.
+  double window_cold_starts = 1.0;  // >= 0.
+  int slots = 1;                    // >= 1. Jobs that one worker runs at once.
+  // Wait policy: how long a job may wait before it starts. Nothing: the depth policy above.
+  std::optional<std::chrono::milliseconds> target_wait;
+  bool paused = false;  // Change nothing.
   bool operator==(const ScalingPolicy&) const = default;
 };
 
@@ -41,6 +53,10 @@ struct Observation {
   std::int64_t ack_pending_max = 0;  // The consumer's own limit on running + parked; 0 = none.
   int workers_current = 0;           // What the platform is asked for now.
   int workers_busy = 0;              // Known, or not known not, to have a running job.
+  int workers_starting = 0;          // Asked for and not yet able to take a job.
+  int workers_stuck = 0;  // Of those: the platform has had no room for them for kStuckAfter.
+  Estimate estimate;      // What the lane's past says.
+  int peak_demand = 0;    // The highest demand inside the window (HoldWindow).
   bool operator==(const Observation&) const = default;
 };
 

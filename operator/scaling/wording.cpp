@@ -1,7 +1,9 @@
 #include "operator/scaling/wording.h"
 
+#include <cmath>
 #include <cstdint>
 
+#include "operator/scaling/lane_memory.h"
 #include "worker-runtime/base/duration.h"
 
 namespace lanekeeper::scaling {
@@ -19,10 +21,32 @@ std::string DescribeBacklog(const Observation& seen) {
          std::to_string(seen.parked) + " parked";
 }
 
-std::string Because(const ScalingPolicy& policy, const Observation& seen,
-                    std::string_view doubt_detail, const ScalingDecision& decision) {
+std::string TwoDigits(std::int64_t number) {
+  return (number < 10 ? "0" : "") + std::to_string(number);
+}
+
+// "0.4s", "12s", "2h5m": rough, for service times.
+std::string RoughSeconds(double seconds) {
+  if (seconds < 10) {
+    const std::int64_t tenths = std::llround(seconds * 10);
+    return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + "s";
+  }
+  return FormatDuration(std::chrono::seconds(static_cast<std::int64_t>(seconds)));
+}
+
+// "16 per worker", or what the wait policy goes by.
+std::string DescribeTarget(const ScalingPolicy& policy, const Observation& seen) {
+  if (!policy.target_wait || seen.estimate.service_seconds_mean <= 0) {
+    return std::to_string(policy.jobs_per_worker) + " per worker";
+  }
+  return "a job takes " + RoughSeconds(seen.estimate.service_seconds_mean) +
+         ", none is to wait longer than " + FormatDuration(*policy.target_wait);
+}
+
+std::string Because(const ScalingPolicy& policy, const Observation& seen, const Asides& asides,
+                    const ScalingDecision& decision) {
   const std::string backlog = DescribeBacklog(seen);
-  const std::string rate = std::to_string(policy.jobs_per_worker) + " per worker";
+  const std::string rate = DescribeTarget(policy, seen);
   const int needed = decision.terms.empty() ? 0 : decision.terms.front().workers;
   switch (decision.reason) {
     case ScalingReason::kOnTarget:
@@ -42,13 +66,20 @@ std::string Because(const ScalingPolicy& policy, const Observation& seen,
              std::to_string(policy.workers_min);
     case ScalingReason::kHeldByWindow:
       return backlog + " ask for " + std::to_string(decision.demand) + ", but the last " +
-             FormatDuration(policy.scale_down_window) + " asked for " +
+             FormatDuration(HoldWindow(policy, seen.estimate)) + " asked for " +
              std::to_string(decision.workers);
     case ScalingReason::kHeldByBusy:
       return backlog + " ask for " + std::to_string(decision.demand) + ", but " +
-             Count(seen.workers_busy, "worker") + " may have a running job";
+             Count(decision.workers, "worker") + " cannot go yet";
+    case ScalingReason::kCappedByBudget:
+      return backlog + " ask for " + std::to_string(decision.demand) +
+             ", the pool's budget leaves " + std::to_string(decision.workers);
+    case ScalingReason::kHeldByCapacity:
+      return backlog + " ask for " + std::to_string(decision.demand) +
+             ", but there is no room for " + std::to_string(seen.workers_stuck) +
+             " of those already asked for";
     case ScalingReason::kHeldByDoubt:
-      return DescribeDoubt(seen.doubt, doubt_detail);
+      return DescribeDoubt(seen.doubt, asides.doubt_detail);
     case ScalingReason::kPaused:
       return "the pool is paused";
   }
@@ -112,27 +143,46 @@ std::string DescribeDoubt(Doubt doubt, std::string_view detail) {
 }
 
 std::string DescribeDecision(const ScalingPolicy& policy, const Observation& seen,
-                             std::string_view doubt_detail, const ScalingDecision& decision) {
-  const std::string because = Because(policy, seen, doubt_detail, decision);
+                             const Asides& asides, const ScalingDecision& decision) {
+  std::string text;
   if (decision.workers == seen.workers_current) {
-    return "Kept " + Count(decision.workers, "worker") + ": " + because + ".";
+    text = (asides.observed_only ? "Would keep " : "Kept ") + Count(decision.workers, "worker");
+  } else {
+    text = (asides.observed_only ? "Would scale from " : "Scaled from ") +
+           std::to_string(seen.workers_current) + " to " + Count(decision.workers, "worker");
   }
-  return "Scaled from " + std::to_string(seen.workers_current) + " to " +
-         Count(decision.workers, "worker") + ": " + because + ".";
+  text += ": " + Because(policy, seen, asides, decision);
+  if (!asides.release.empty()) text += "; " + std::string(asides.release);
+  return text + ".";
+}
+
+std::string DescribeRelease(int released, int to_release, int busy,
+                            std::chrono::seconds oldest_running) {
+  std::string text = std::to_string(released) + " of " + std::to_string(to_release) + " released";
+  if (busy == 0) return text;
+  // Ten seconds, and minutes once it is about them.
+  const std::int64_t seconds = oldest_running.count();
+  const std::int64_t shown = seconds < 600 ? seconds / 10 * 10 : seconds / 60 * 60;
+  return text + ", " + std::to_string(busy) + " busy, oldest for " + TwoDigits(shown / 3600) + ":" +
+         TwoDigits(shown / 60 % 60) + ":" + TwoDigits(shown % 60);
 }
 
 std::string DescribeTerm(const ScalingPolicy& policy, const Observation& seen,
                          const TermResult& term) {
   switch (term.term) {
     case Term::kDemand:
-      return DescribeBacklog(seen) + ", " + std::to_string(policy.jobs_per_worker) + " per worker";
+      return DescribeBacklog(seen) + ", " + DescribeTarget(policy, seen);
     case Term::kBounds:
       return "min " + std::to_string(policy.workers_min) + ", max " +
              std::to_string(policy.workers_max);
     case Term::kHold:
-      return "window " + FormatDuration(policy.scale_down_window);
+      return "window " + FormatDuration(HoldWindow(policy, seen.estimate));
+    case Term::kCapacity:
+      return "no room for " + Count(seen.workers_stuck, "worker");
+    case Term::kBudget:
+      return "spec.budget";
     case Term::kBusyFloor:
-      return Count(seen.workers_busy, "worker") + " may be busy";
+      return "workers go when they have ended their jobs";
     case Term::kDoubt:
       return std::string(ReasonOf(seen.doubt));
     case Term::kPaused:
@@ -155,10 +205,29 @@ std::string AllLanesAnswerSentence(std::size_t lanes) {
 }
 
 std::string LimitedSentence(std::string_view lane, ScalingReason reason) {
-  return LaneSentence(lane, reason == ScalingReason::kCappedByConsumer
-                                ? "the backlog asks for more workers than the consumer's "
-                                  "max_ack_pending lets run"
-                                : "the backlog asks for more workers than workers.max");
+  switch (reason) {
+    case ScalingReason::kCappedByConsumer:
+      return LaneSentence(lane,
+                          "the backlog asks for more workers than the consumer's max_ack_pending "
+                          "lets run");
+    case ScalingReason::kCappedByBudget:
+      return LaneSentence(
+          lane, "the backlog asks for more workers than spec.budget leaves for this lane");
+    default:
+      return LaneSentence(lane, "the backlog asks for more workers than workers.max");
+  }
+}
+
+std::string CapacityShortSentence(std::string_view lane, std::string_view why) {
+  return LaneSentence(lane, "there is no room for some of its workers (" + std::string(why) + ")") +
+         " Jobs wait for those that run.";
+}
+
+std::string InterruptedSentence(std::string_view lane, std::string_view worker, int jobs) {
+  return LaneSentence(lane, "worker " + std::string(worker) + " was told to end with " +
+                                Count(jobs, "running job") +
+                                " in the place of a drained one; it has its grace to finish") +
+         " This should not happen: please report it.";
 }
 
 std::string DeadLettersSentence(std::string_view lanes) {

@@ -6,12 +6,10 @@ namespace lanekeeper::scaling {
 namespace {
 
 const ScalingPolicy kPolicy{.workers_max = 20, .jobs_per_worker = 16};
-const DemandHistory::Time kNow{std::chrono::seconds(1000)};
 
-std::string Describe(const Observation& seen, int peak = -1, std::string_view detail = "") {
-  DemandHistory history;
-  if (peak >= 0) history.Add(kNow, peak);
-  return DescribeDecision(kPolicy, seen, detail, DecideWorkers(kPolicy, seen, history, kNow));
+std::string Describe(Observation seen, int peak = 0, std::string_view detail = "") {
+  seen.peak_demand = peak;
+  return DescribeDecision(kPolicy, seen, {.doubt_detail = detail}, DecideWorkers(kPolicy, seen));
 }
 
 TEST(Wording, ScaleUpNamesTheNumbersItCameFrom) {
@@ -37,9 +35,23 @@ TEST(Wording, CapNamesTheFieldToRaise) {
 }
 
 TEST(Wording, DoubtSaysWhatTheServerSaid) {
-  EXPECT_EQ(Describe({.doubt = Doubt::kConsumerMissing, .workers_current = 4}, -1,
+  EXPECT_EQ(Describe({.doubt = Doubt::kConsumerMissing, .workers_current = 4}, 0,
                      "404 consumer not found"),
             "Kept 4 workers: the stream or its consumer does not exist (404 consumer not found).");
+}
+
+TEST(Wording, WhatIsOnlyObservedIsSaidSo) {
+  const Observation seen{.waiting = 33, .workers_current = 2};
+  EXPECT_EQ(DescribeDecision(kPolicy, seen, {.observed_only = true}, DecideWorkers(kPolicy, seen)),
+            "Would scale from 2 to 3 workers: 33 jobs waiting and 0 running, 16 per worker.");
+}
+
+TEST(Wording, ReleaseCountsAndNamesTheOldestJob) {
+  using std::chrono::seconds;
+  EXPECT_EQ(DescribeRelease(3, 5, 2, seconds(4360)),
+            "3 of 5 released, 2 busy, oldest for 01:12:00");
+  EXPECT_EQ(DescribeRelease(0, 1, 1, seconds(27)), "0 of 1 released, 1 busy, oldest for 00:00:20");
+  EXPECT_EQ(DescribeRelease(2, 2, 0, seconds(0)), "2 of 2 released");
 }
 
 TEST(Wording, EveryDoubtHasItsOwnReason) {
