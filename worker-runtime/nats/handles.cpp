@@ -2,6 +2,10 @@
 
 #include <charconv>
 
+// What libnats' collector does with a message. The library exports it, no header of it declares it,
+// hence weak: without it programs start all the same.
+extern "C" [[gnu::weak]] void natsMsg_free(void* message);
+
 namespace lanekeeper::nats {
 namespace {
 
@@ -45,6 +49,17 @@ bool IsWritable(std::string_view text) {
 }
 
 }  // namespace
+
+bool FreesMessagesItself() { return natsMsg_free != nullptr; }
+
+void FreeMessage(natsMsg* message) {
+  if (message == nullptr) return;
+  if (FreesMessagesItself()) {
+    natsMsg_free(message);
+  } else {
+    natsMsg_Destroy(message);
+  }
+}
 
 Message ToMessage(natsMsg* message) {
   Message out;

@@ -14,8 +14,14 @@
 
 namespace lanekeeper::nats {
 
+// Frees it here and now. natsMsg_Destroy hands every message to a collector thread of libnats, and
+// waking that one costs several times what freeing does.
+void FreeMessage(natsMsg* message);
+// False with a libnats that does not show how: FreeMessage is natsMsg_Destroy then.
+bool FreesMessagesItself();
+
 using OptionsHandle = std::unique_ptr<natsOptions, DestroyWith<natsOptions_Destroy>>;
-using MessageHandle = std::unique_ptr<natsMsg, DestroyWith<natsMsg_Destroy>>;
+using MessageHandle = std::unique_ptr<natsMsg, DestroyWith<FreeMessage>>;
 using StatisticsHandle = std::unique_ptr<natsStatistics, DestroyWith<natsStatistics_Destroy>>;
 // Shared inside the room only: a call under way keeps its session while the keeper replaces it.
 using SessionHandle = std::shared_ptr<natsConnection>;
