@@ -2,7 +2,9 @@
 //
 // Waking a thread costs more than a short task. While tasks are short, two threads take them all,
 // and one more looks now and then whether they keep up; as soon as they do not, or tasks are long,
-// every task wakes a thread of its own.
+// every task wakes a thread of its own. While short tasks come fast, a thread that finds none naps
+// instead of waiting to be woken, so that one wake-up serves several; and of the threads that wait
+// the last to lie down is woken first: its stack and its memory are still in the cache.
 #pragma once
 
 #include <algorithm>
@@ -10,10 +12,14 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <optional>
+#include <thread>
 #include <utility>
 #include <vector>
+
+#include "worker-runtime/base/clock.h"
 
 namespace lanekeeper::runner {
 
@@ -22,22 +28,22 @@ template <typename Task>
 class TaskQueue {
  public:
   void Push(Task task) {
-    int wake = 0;
+    Sleepers told;
     {
       const std::lock_guard lock(mutex_);
       tasks_.push_back(std::move(task));
-      wake = Wake();
+      told = Wake();
     }
-    for (; wake > 0; --wake) work_.notify_one();
+    Notify(told);
   }
   void Push(std::vector<Task> tasks) {
-    int wake = 0;
+    Sleepers told;
     {
       const std::lock_guard lock(mutex_);
       for (Task& task : tasks) tasks_.push_back(std::move(task));
-      wake = Wake();
+      told = Wake();
     }
-    for (; wake > 0; --wake) work_.notify_one();
+    Notify(told);
   }
 
   // The next task; nothing once the queue is closed and empty. `took`: how long the last task of
@@ -48,58 +54,113 @@ class TaskQueue {
       --active_;
       usual_ += (*took - usual_) / kUsualOver;
     }
+    bool napped = false;
     while (tasks_.empty() || !MayTake()) {
       if (tasks_.empty()) {
         catching_up_ = false;
         if (closed_) return std::nullopt;
+        if (!std::exchange(napped, true) && NapPays()) {
+          Nap(lock);
+          continue;
+        }
       } else if (!standby_) {
         StandBy(lock);
         continue;
       }
-      ++idle_;
-      work_.wait(lock);
-      --idle_;
-      if (waking_ > 0) --waking_;
+      Sleep(lock);
     }
     std::optional<Task> task = std::move(tasks_.front());
     tasks_.pop_front();
     ++taken_;
     ++active_;
-    for (int wake = Wake(); wake > 0; --wake) work_.notify_one();
+    const Sleepers told = Wake();
+    lock.unlock();
+    Notify(told);
     return task;
   }
 
   // Everything that is in it is still handed out.
   void Close() {
-    {
-      const std::lock_guard lock(mutex_);
-      closed_ = true;
-    }
-    work_.notify_all();
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    for (Sleeper* sleeper : sleeping_) Tell(*sleeper);
+    sleeping_.clear();
+    for (const auto& sleeper : sleepers_) sleeper->wake.notify_one();
   }
 
  private:
+  // Where one thread waits to be told. Lives as long as the queue: a notification may come late.
+  struct Sleeper {
+    std::condition_variable wake;
+    bool told = false;
+  };
+  using Sleepers = std::vector<Sleeper*>;
+
   static constexpr int kActiveMax = 2;
   static constexpr std::chrono::microseconds kShort{100};
   static constexpr std::chrono::microseconds kLook{200};
   static constexpr int kUsualOver = 8;  // Tasks that `usual_` looks back on.
+  static constexpr std::chrono::microseconds kNap{200};
+  static constexpr std::chrono::milliseconds kWindow{2};
+  static constexpr double kFastRate = 10'000;  // Tasks a second.
 
   // Precondition of all: mutex_ is held.
   bool Eager() const { return closed_ || catching_up_ || usual_ >= kShort; }
   bool MayTake() const { return Eager() || active_ < kActiveMax; }
-  // How many threads to wake now; counts them as waking.
-  int Wake() {
-    if (tasks_.empty()) return 0;
-    const int tasks = static_cast<int>(tasks_.size());
-    int wanted = tasks - waking_;
+  // The threads to wake now; counts them as waking.
+  Sleepers Wake() {
+    Sleepers told;
+    if (tasks_.empty()) return told;
+    int wanted = static_cast<int>(tasks_.size()) - waking_;
     if (!Eager()) {
+      if (napping_ > 0) return told;  // It is about to look by itself, and wakes others then.
       // One that stands by, unless there is one, beside those that may be active.
       wanted = std::min(wanted, kActiveMax - active_ - waking_);
       if (wanted <= 0 && !standby_ && waking_ == 0) wanted = 1;
     }
-    const int wake = std::clamp(wanted, 0, std::max(0, idle_ - waking_));
-    waking_ += wake;
-    return wake;
+    for (; wanted > 0 && !sleeping_.empty(); --wanted) {
+      told.push_back(sleeping_.back());
+      Tell(*sleeping_.back());
+      sleeping_.pop_back();
+    }
+    return told;
+  }
+  void Tell(Sleeper& sleeper) {
+    sleeper.told = true;
+    ++waking_;
+  }
+  static void Notify(const Sleepers& told) {
+    for (Sleeper* sleeper : told) sleeper->wake.notify_one();
+  }
+  void Sleep(std::unique_lock<std::mutex>& lock) {
+    if (spare_.empty()) {
+      sleepers_.push_back(std::make_unique<Sleeper>());
+      spare_.push_back(sleepers_.back().get());
+    }
+    Sleeper* const sleeper = spare_.back();
+    spare_.pop_back();
+    sleeper->told = false;
+    sleeping_.push_back(sleeper);
+    sleeper->wake.wait(lock, [sleeper] { return sleeper->told; });
+    --waking_;
+    spare_.push_back(sleeper);
+  }
+  bool NapPays() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now - window_began_ >= kWindow) {
+      const std::chrono::duration<double> window = now - window_began_;
+      fast_ = static_cast<double>(taken_ - window_taken_) >= kFastRate * window.count();
+      window_began_ = now;
+      window_taken_ = taken_;
+    }
+    return fast_ && !Eager() && active_ + napping_ < kActiveMax;
+  }
+  void Nap(std::unique_lock<std::mutex>& lock) {
+    ++napping_;
+    lock.unlock();
+    std::this_thread::sleep_for(kNap);
+    lock.lock();
+    --napping_;
   }
   void StandBy(std::unique_lock<std::mutex>& lock) {
     standby_ = true;
@@ -110,13 +171,18 @@ class TaskQueue {
   }
 
   std::mutex mutex_;
-  std::condition_variable work_;  // Idle threads.
   std::condition_variable look_;  // The one that stands by; only ever times out.
   std::deque<Task> tasks_;
   std::uint64_t taken_ = 0;
-  int idle_ = 0;    // Threads in work_.
-  int waking_ = 0;  // Of these, told to wake and not awake yet.
-  int active_ = 0;  // Threads with a task.
+  std::vector<std::unique_ptr<Sleeper>> sleepers_;
+  Sleepers sleeping_;  // Threads that wait; the last to lie down last.
+  Sleepers spare_;
+  int waking_ = 0;   // Told, and not awake yet.
+  int active_ = 0;   // With a task.
+  int napping_ = 0;  // Look again by themselves.
+  MonotonicTime window_began_{};
+  std::uint64_t window_taken_ = 0;
+  bool fast_ = false;
   bool standby_ = false;
   bool catching_up_ = false;  // Until the queue is empty.
   bool closed_ = false;

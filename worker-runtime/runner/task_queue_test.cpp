@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <mutex>
 #include <numeric>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -63,6 +65,58 @@ TEST(TaskQueueTest, TasksDoNotWaitBehindThoseThatTurnOutLong) {
     release = true;
     queue.Close();
   }
+}
+
+// Bursts fast enough for naps, with ends between them: each burst is through before the next comes.
+TEST(TaskQueueTest, NothingIsLeftLyingWhenFastTasksStopComing) {
+  TaskQueue<int> queue;
+  std::atomic<int> done{0};
+  {
+    const Takers takers(8, queue, [&done](int) {
+      ++done;
+      return nanoseconds(100);
+    });
+    int pushed = 0;
+    const auto deadline = std::chrono::steady_clock::now() + seconds(60);
+    for (int burst = 0; burst < 200; ++burst) {
+      for (int n = 0; n < 500; ++n, ++pushed) queue.Push(n);
+      while (done < pushed && std::chrono::steady_clock::now() < deadline) {
+        std::this_thread::yield();
+      }
+      EXPECT_EQ(done, pushed) << "after burst " << burst;
+      if (done != pushed) break;
+      std::this_thread::sleep_for(std::chrono::microseconds(burst * 5));
+    }
+    queue.Close();
+  }
+}
+
+TEST(TaskQueueTest, TasksThatComeOneByOneAreTakenByFewThreads) {
+  constexpr int kThreads = 32;
+  constexpr int kTasks = 300;
+  TaskQueue<int> queue;
+  std::mutex mutex;
+  std::set<std::thread::id> takers_seen;
+  std::atomic<int> done{0};
+  {
+    const Takers takers(kThreads, queue, [&](int task) {
+      if (task != 0) {
+        const std::lock_guard lock(mutex);
+        takers_seen.insert(std::this_thread::get_id());
+      }
+      ++done;
+      return nanoseconds(100);
+    });
+    for (int n = 0; n < 1000; ++n) queue.Push(0);  // Now they are known to be quick.
+    while (done < 1000) std::this_thread::yield();
+    for (int n = 1; n <= kTasks; ++n) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));  // They lie down again.
+      queue.Push(n);
+      while (done < 1000 + n) std::this_thread::yield();
+    }
+    queue.Close();
+  }
+  EXPECT_LT(takers_seen.size(), kThreads / 2U);
 }
 
 TEST(TaskQueueTest, ClosingAnEmptyQueueEndsAllThreads) {
