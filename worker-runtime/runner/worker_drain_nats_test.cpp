@@ -8,18 +8,30 @@
 #include <set>
 #include <string>
 
+#include "worker-runtime/nats/job_record_json.h"
 #include "worker-runtime/runner/testing/lane_fixture.h"
 
 namespace lanekeeper::runner {
 namespace {
 
-class WorkerDrainNatsTest : public LaneFixture {};
+class WorkerDrainNatsTest : public LaneFixture {
+ protected:
+  // A job that is delivered may not have started yet; one that has left a checkpoint has.
+  bool HasCheckpoint(const std::string& id) {
+    const auto stored = jetstream_->LastMessage(kRecordStream, RecordSubject(key_, id));
+    if (!stored) return false;
+    const auto record = nats::ReadJobRecord(stored->payload);
+    return record && !record->checkpoint.empty();
+  }
+};
 
 TEST_F(WorkerDrainNatsTest, RunningJobsFinishAndTheRestGoesToTheNextWorkerAtOnce) {
   MakeLane();
-  for (int n = 0; n < 3; ++n) Publish("running-" + std::to_string(n), "sleep", "1500");
+  for (int n = 0; n < 3; ++n) Publish("running-" + std::to_string(n), "steps", "20");
   const auto first = StartExampleWorker("w-1", {{kEnvSlots, "3"}});
-  ASSERT_TRUE(Eventually([this] { return JobsRunning() == 3; }));
+  for (int n = 0; n < 3; ++n) {
+    ASSERT_TRUE(Eventually([&] { return HasCheckpoint("running-" + std::to_string(n)); }));
+  }
   for (int n = 0; n < 5; ++n) Publish("waiting-" + std::to_string(n), "sleep", "0");
   first->Signal(SIGTERM);
   EXPECT_EQ(first->Wait(), 0);
