@@ -84,18 +84,33 @@ LaneRelease::Step LaneRelease::Advance(Platform& platform, LaneProbe& probe, con
   }
   if (!step.plan.drain.empty() || !step.plan.undrain.empty()) step.due = now + kAskAgainAfter;
   if (!step.plan.mark.empty()) step.due = now + kMarkSettle;
-  for (const std::string& name : step.plan.going) {
-    const auto marked = marked_at_.find(name);
-    if (marked == marked_at_.end() || now - marked->second >= kMarkSettle) continue;
-    step.replicas = facts.replicas;
-    step.due = marked->second + kMarkSettle;
-    break;
+  if (step.replicas < facts.replicas) {
+    if (const MonotonicTime settled_at = SettledAt(step.plan, crew); now < settled_at) {
+      step.replicas = facts.replicas;
+      step.due = settled_at;
+    }
   }
   if (step.replicas < facts.replicas) released_ += facts.replicas - step.replicas;
   Say(step, facts.target);
   // A drained worker that stays ready brings no news; neither does a platform that does nothing.
   if (step.plan.to_release > 0 && !step.due) step.due = now + kAskAgainAfter;
   return step;
+}
+
+MonotonicTime LaneRelease::SettledAt(const scaling::ReleasePlan& plan, const Crew& crew) const {
+  MonotonicTime settled_at = MonotonicTime::min();
+  for (const std::string& name : plan.going) {
+    const auto marked = marked_at_.find(name);
+    if (marked != marked_at_.end()) {
+      settled_at =
+          std::max(settled_at, marked->second + (plan.exposed ? kExposedSettle : kMarkSettle));
+    }
+    const PlacedWorker* worker = FindWorker(crew.placed, name);
+    if (plan.exposed && worker != nullptr) {
+      settled_at = std::max(settled_at, worker->since + kExposedSettle);
+    }
+  }
+  return settled_at;
 }
 
 void LaneRelease::Say(const Step& step, int target) {
@@ -118,7 +133,7 @@ void LaneRelease::Lowered(const Step& step, const Crew& crew, MonotonicTime now)
 
 std::vector<LaneRelease::Interrupted> LaneRelease::WhoWent(
     const WorkloadState& workload, const Crew& crew, const std::vector<ReportedWorker>& reported,
-    MonotonicTime now) {
+    std::int64_t jobs_unaccounted, MonotonicTime now) {
   std::vector<Interrupted> interrupted;
   if (going_.empty()) return interrupted;
   const bool anybody_left = std::ranges::any_of(
@@ -130,7 +145,8 @@ std::vector<LaneRelease::Interrupted> LaneRelease::WhoWent(
     for (const EndingWorker& worker : crew.ending) {
       if (going_.contains(worker.name) || ended_before_.contains(worker.name)) continue;
       const ReportedWorker* said = FindWorker(reported, worker.name);
-      if (said != nullptr && said->running > 0) interrupted.push_back({worker.name, said->running});
+      const int jobs = said != nullptr ? said->running : jobs_unaccounted > 0 ? 1 : 0;
+      if (jobs > 0) interrupted.push_back({worker.name, jobs});
     }
   }
   going_.clear();

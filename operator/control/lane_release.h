@@ -3,6 +3,7 @@
 // What it keeps only spares requests: a new one in the middle of a release goes on with it.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <set>
@@ -21,6 +22,9 @@ inline constexpr std::chrono::seconds kAskAgainAfter{1};
 // Between a mark and the number that makes it count: the platform's parts hear of the two on
 // different ways.
 inline constexpr std::chrono::milliseconds kMarkSettle{200};
+// The same, and for their readiness as well, while a worker that is not ready stays: it is what the
+// platform takes if it is slow to hear.
+inline constexpr std::chrono::seconds kExposedSettle{2};
 
 class LaneRelease {
  public:
@@ -49,8 +53,10 @@ class LaneRelease {
   void Lowered(const Step& step, const Crew& crew, MonotonicTime now);
 
   // Those of the last lowering that went wrong, once.
+  // `jobs_unaccounted`: jobs that no report has; they may be those of a worker that is silent.
   std::vector<Interrupted> WhoWent(const WorkloadState& workload, const Crew& crew,
-                                   const std::vector<ReportedWorker>& reported, MonotonicTime now);
+                                   const std::vector<ReportedWorker>& reported,
+                                   std::int64_t jobs_unaccounted, MonotonicTime now);
 
   // "3 of 5 released, 2 busy, oldest for 01:12:40"; empty while nothing is released.
   const std::string& sentence() const { return sentence_; }
@@ -62,6 +68,8 @@ class LaneRelease {
             std::string_view request, MonotonicTime now);
   Result<void> Mark(Platform& platform, const LaneKey& key, const std::vector<std::string>& workers,
                     bool first_to_go, const Crew& crew, MonotonicTime now);
+  // When the platform has surely heard of what `plan` counts on.
+  MonotonicTime SettledAt(const scaling::ReleasePlan& plan, const Crew& crew) const;
   void Say(const Step& step, int target);
 
   std::map<std::string, MonotonicTime> drained_since_;

@@ -176,7 +176,7 @@ LaneRelease::Step Reconciler::Release(LaneView& view, MonotonicTime now) {
                                     .replicas = view.workload->replicas,
                                     .placed = view.workload->placed,
                                     .rolling = view.workload->rolling,
-      .pending = view.workload->pending,
+                                    .pending = view.workload->pending,
                                     .all_jobs_accounted_for = JobsUnaccountedFor(view.sample) == 0};
   LaneRelease::Step step =
       view.state.release.Advance(platform_, probe_, view.key, facts, view.crew, view.members, now);
@@ -219,7 +219,8 @@ Result<WorkloadState> Reconciler::Ask(const WorkerPool& pool, const LaneView& vi
 void Reconciler::LookWhoWent(const WorkerPool& pool, LaneView& view) {
   if (!view.workload) return;
   for (const LaneRelease::Interrupted& one :
-       view.state.release.WhoWent(*view.workload, view.crew, view.reported, clock_.Now())) {
+       view.state.release.WhoWent(*view.workload, view.crew, view.reported,
+                                  JobsUnaccountedFor(view.sample), clock_.Now())) {
     platform_.Publish(
         pool, {.warning = true,
                .reason = "JobsInterrupted",

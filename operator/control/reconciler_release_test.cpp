@@ -166,6 +166,42 @@ TEST_F(ReleaseTest, WorkerThatStopsReportingIsNotTaken) {
   EXPECT_THAT(Ended(), Not(Contains(Worker(1))));
 }
 
+// It is not ready: if the platform is slow to hear of the others, it takes this one.
+TEST_F(ReleaseTest, NumberIsLoweredWithMoreCareWhileASilentWorkerIsNotReady) {
+  FiveWith(0);
+  probe.SetSilent(Worker(1));
+  platform.Find(Key("long"), Worker(1))->phase = PlacedWorker::Phase::kNotReady;
+  LaneSample sample = Jobs(0, 1, 4, 0);
+  sample.jobs_running = 0;
+  probe.Set(Key("long"), sample);
+  for (int n = 0; n < 7; ++n) {
+    Pass();
+    Wait(milliseconds(250));
+    ASSERT_EQ(Replicas("long"), 5) << n;
+  }
+  Passes();
+  EXPECT_EQ(Replicas("long"), 1);
+  EXPECT_THAT(Ended(), Not(Contains(Worker(1))));
+}
+
+TEST_F(ReleaseTest, SilentWorkerTakenInPlaceOfADrainedOneIsCountedWhileAJobMayBeIts) {
+  FiveWith(0);
+  probe.SetSilent(Worker(1));
+  LaneSample sample = Jobs(0, 1, 4, 0);
+  sample.jobs_running = 0;
+  probe.Set(Key("long"), sample);
+  platform.acts = false;
+  Passes(24);
+  ASSERT_EQ(Replicas("long"), 1);
+  Crew& crew = platform.crews[Key("long")];
+  for (const int victim : {1, 3, 4, 5}) {
+    std::erase_if(crew.placed, [&](const PlacedWorker& w) { return w.name == Worker(victim); });
+    crew.ending.push_back({Worker(victim), {}});
+  }
+  Pass();
+  EXPECT_EQ(counts.interrupted, 1);
+}
+
 TEST_F(ReleaseTest, WorkersThatNeverReportGoWhenTheLaneIsEmpty) {
   FiveWith(0);
   for (int n = 1; n <= 5; ++n) probe.SetSilent(Worker(n));

@@ -114,10 +114,10 @@ int ReplicasNow(const ReleaseFacts& facts, const std::vector<Candidate>& crew) {
   return std::min(facts.replicas, std::max(facts.target, placed - going));
 }
 
-// Workers that stay and that the platform would take before a marked one that is ready.
+// Workers without a mark that the platform would take before a marked one that is ready.
 bool AnyExposed(const std::vector<Candidate>& crew) {
   return std::any_of(crew.begin(), crew.end(), [](const Candidate& one) {
-    return !one.member.first_to_go && one.member.phase != Phase::kReady;
+    return !one.Marked() && one.member.phase != Phase::kReady;
   });
 }
 
@@ -174,6 +174,7 @@ ReleasePlan PlanRelease(const ReleaseFacts& facts, std::vector<CrewMember> membe
   }
   plan.replicas = facts.target >= facts.replicas ? facts.target : ReplicasNow(facts, crew);
   if (plan.replicas < facts.replicas) {
+    plan.exposed = AnyExposed(crew);
     for (const Candidate& one : crew) {
       if (one.Goes()) plan.going.push_back(one.member.name);
     }

@@ -41,6 +41,9 @@ struct ReleasePlan {
   // never started, and marked.
   int replicas = 0;
   std::vector<std::string> going;  // Those that the platform takes with the lower number.
+  // Somebody who stays is not ready: the platform takes it if it has not heard yet that those who
+  // go are marked and not ready themselves.
+  bool exposed = false;
   // For people.
   int to_release = 0;                      // Workers over the target.
   int busy = 0;                            // Of those picked: still have a running job.
