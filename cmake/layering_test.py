@@ -41,6 +41,8 @@ ROOM_DEPENDENCIES = {
                             "worker-runtime/job"),
     "operator/jetstream": ("operator/control", "operator/scaling", "worker-runtime/base",
                            "worker-runtime/job", "worker-runtime/nats"),
+    "operator/simulate": ("operator/control", "operator/kubernetes/worker_pool_json.h",
+                          "operator/scaling", "worker-runtime/base", "worker-runtime/job"),
     "operator": ("operator/", "worker-runtime/"),
     "e2e": ("operator/", "worker-runtime/", "e2e/"),
     "cli": ("cli/", "operator/", "worker-runtime/"),
@@ -54,11 +56,13 @@ THIRD_PARTY = [
                                      "worker-runtime/telemetry/", "e2e/")),
     (re.compile(r"boost/"), ("operator/kubernetes/",)),
     (re.compile(r"yaml-cpp/"), ("operator/kubernetes/kubeconfig",
-                               "operator/kubernetes/crd_parity_test", "operator/local/", "cli/")),
+                               "operator/kubernetes/crd_parity_test", "operator/local/",
+                               "operator/simulate/manifest", "cli/")),
     (re.compile(r"prometheus/"), ("worker-runtime/telemetry/", "worker-runtime/runner/",
                                   "operator/operator_metrics")),
     (re.compile(r"spdlog/"), ("worker-runtime/base/log.cpp",)),
     (re.compile(r"CLI/"), ("worker-runtime/worker_main.cpp", "operator/operator_main.cpp",
+                           "operator/simulate/simulate_main.cpp",
                            "worker-runtime/examples/", "cli/", "e2e/")),
 ]
 

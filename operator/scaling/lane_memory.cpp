@@ -1,6 +1,7 @@
 #include "operator/scaling/lane_memory.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 
 namespace lanekeeper::scaling {
@@ -28,7 +29,10 @@ void LaneMemory::Remember(const ScalingPolicy& policy, const Observation& seen,
                           const ScalingDecision& decision, Time now) {
   history_.Forget(now, HoldWindow(policy, seen.estimate));
   history_.Add(now, decision.demand);
-  if (seen.doubt == Doubt::kNone) model_.SeeJobs(now, seen.waiting + seen.running);
+  if (seen.doubt != Doubt::kNone) return;
+  // Counts that come from outside must not overflow; beyond this many it makes no difference.
+  constexpr std::int64_t kJobsMax = 1'000'000'000'000;
+  model_.SeeJobs(now, std::min(seen.waiting, kJobsMax) + std::min(seen.running, kJobsMax));
 }
 
 std::optional<LaneMemory::Time> LaneMemory::HoldEnds(const ScalingPolicy& policy, Time now) const {

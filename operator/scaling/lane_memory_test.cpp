@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
+
 namespace lanekeeper::scaling {
 namespace {
 
@@ -90,6 +92,15 @@ TEST(LaneMemoryTest, DoubtfulNumbersAreNotLearnedFrom) {
   stay(0, Doubt::kNone, 60);
   stay(1, Doubt::kNone, 1);
   EXPECT_EQ(memory.Complete({}, {}, now).estimate.slots_next, 0);
+}
+
+TEST(LaneMemoryTest, HugeCountsDoNotOverflow) {
+  LaneMemory memory;
+  Observation seen;
+  seen.waiting = seen.running = std::numeric_limits<std::int64_t>::max();
+  const ScalingDecision decision = DecideWorkers({}, seen);
+  memory.Remember({}, seen, decision, kStart);
+  EXPECT_EQ(memory.Complete({}, {}, kStart).peak_demand, decision.demand);
 }
 
 }  // namespace

@@ -83,17 +83,19 @@ TEST(LaneModelTest, FollowsAServiceTimeThatDrifts) {
 TEST(LaneModelTest, CountsThatWereResetAreNotTakenForJobs) {
   LaneModel model;
   Served served;
-  served.Add(5, 100);
+  served.Add(5, 50);
+  served.Add(50, 50);
   model.SeeService(At(0), served.counts);
   const Estimate before = model.At(At(0));
   Served anew;
   anew.Add(5, 3);
   anew.Add(500, 3);
   model.SeeService(At(1), anew.counts);
-  EXPECT_EQ(model.At(At(1)).service_seconds_mean, before.service_seconds_mean);
-  anew.Add(5, 7);
+  EXPECT_EQ(model.At(At(1)), before);
+  anew.Add(5, 100);
   model.SeeService(At(2), anew.counts);
-  EXPECT_NEAR(model.At(At(2)).service_seconds_mean, 5, 0.5) << "counted on from there";
+  EXPECT_LT(model.At(At(2)).service_seconds_mean, 0.8 * before.service_seconds_mean)
+      << "counted on from there";
 }
 
 TEST(LaneModelTest, LearnsTheArrivalRateFromIrregularSamples) {
@@ -181,10 +183,13 @@ TEST(LaneModelTest, LearnsThatOneJobComesAlone) {
   model.SeeService(At(0), served.counts);
   model.SeeColdStart(At(0), seconds(30));
   double now = 0;
+  for (int i = 0; i < 60; ++i) model.SeeJobs(At(now += 1), 2);  // Once there were two.
   for (int round = 0; round < 20; ++round) {
     for (int i = 0; i < 120; ++i) model.SeeJobs(At(now += 1), 0);
-    for (int i = 0; i < 40; ++i) model.SeeJobs(At(now += 1), 1);
-    EXPECT_EQ(model.At(At(now)).slots_next, 0);
+    for (int i = 0; i < 40; ++i) {
+      model.SeeJobs(At(now += 1), 1);
+      ASSERT_EQ(model.At(At(now)).slots_next, 0) << "round " << round;
+    }
   }
 }
 
