@@ -6,7 +6,7 @@ export LANEKEEPER_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lanekeeper
 export PATH := $(LANEKEEPER_CACHE)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build binaries run test unit e2e-up e2e-down e2e bench-react bench-idle bench-runtime bench-rivals chaos-runtime format tidy clean
+.PHONY: help deps build binaries run test unit e2e-up e2e-down e2e bench-react bench-idle bench-runtime bench-rivals bench-simulate chaos-runtime chaos-scaling format tidy clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -66,10 +66,19 @@ bench-rivals: deps ## the same no-op jobs drained by Lanekeeper, asynq (Redis) a
 	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-bench-rivals
 	@$(BUILD)/bin/lanekeeper-bench-rivals $(ARGS)
 
+bench-simulate: deps ## the scaling policies side by side, simulated; LANEKEEPER_TRACES: folder of recorded traces
+	@cmake -G Ninja -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
+	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-bench-simulate
+	@$(BUILD)/bin/lanekeeper-bench-simulate $(ARGS)
+
 chaos-runtime: deps ## kill workers and servers under load, and show that no job is lost
 	@cmake -G Ninja -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
 	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-chaos-runtime
 	@$(BUILD)/bin/lanekeeper-chaos-runtime $(ARGS)
+
+chaos-scaling: e2e-up ## scale-ins, rollouts and node drains on the cluster while jobs run: none is interrupted
+	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-chaos-scaling
+	@$(BUILD)/bin/lanekeeper-chaos-scaling $(ARGS)
 
 format: ## clang-format in place
 	@git ls-files -co --exclude-standard '*.h' '*.cpp' | xargs clang-format-14 -i

@@ -296,6 +296,24 @@ std::string PoolManifest(const std::string& in_namespace, const std::string& poo
          lanes;
 }
 
+void RemoveNamespace(const Cluster& cluster, Jobs& jobs, const std::string& pool_namespace) {
+  cluster.Kubectl({"delete", "workerpools", "--all", "-n", pool_namespace, "--timeout=120s"});
+  cluster.Kubectl({"delete", "namespace", pool_namespace, "--ignore-not-found", "--wait=false"});
+  for (const std::string& stream : StreamsOf(jobs, pool_namespace)) {
+    (void)jobs.jetstream().DeleteStream(stream);
+  }
+}
+
+std::vector<std::string> StreamsOf(Jobs& jobs, const std::string& pool_namespace) {
+  std::vector<std::string> found;
+  const auto names = jobs.jetstream().StreamNames();
+  if (!names) return found;
+  for (const std::string& name : *names) {
+    if (name.rfind("LK_" + pool_namespace + "_", 0) == 0) found.push_back(name);
+  }
+  return found;
+}
+
 pid_t OperatorPid() {
   const Ended found = RunProgram({"pgrep", "-x", "-f", "/usr/local/bin/lanekeeper-operator"});
   return found.status == 0 ? static_cast<pid_t>(std::atoi(found.out.c_str())) : 0;

@@ -46,6 +46,7 @@ class BackgroundProgram {
   BackgroundProgram(const BackgroundProgram&) = delete;
   BackgroundProgram& operator=(const BackgroundProgram&) = delete;
   std::vector<std::string> Lines() const;
+  const std::string& path() const { return path_; }  // Of the file.
 
  private:
   pid_t pid_ = -1;
@@ -121,6 +122,12 @@ class Jobs {
 // A WorkerPool manifest with the example worker. `lanes` is YAML below `lanes:`, indented by two.
 std::string PoolManifest(const std::string& in_namespace, const std::string& pool,
                          const std::string& lanes, const std::string& spec_extra = "");
+
+// Removes the pools of a namespace, so that the operator takes its finalizers off while it still
+// may write there; then the namespace, without waiting, and the streams of its pools.
+void RemoveNamespace(const Cluster& cluster, Jobs& jobs, const std::string& pool_namespace);
+// Streams of the pools of a namespace.
+std::vector<std::string> StreamsOf(Jobs& jobs, const std::string& pool_namespace);
 
 // The process of the operator, as this machine sees it; 0 when it cannot be seen from here.
 pid_t OperatorPid();

@@ -9,79 +9,12 @@
 #include <thread>
 
 #include "e2e/scenarios/harness.h"
+#include "e2e/scenarios/scenario_fixture.h"
 
 namespace lanekeeper::e2e {
 namespace {
 
-using testing::ElementsAre;
-using testing::HasSubstr;
 using testing::IsEmpty;
-
-class ScenarioTest : public testing::Test {
- protected:
-  void SetUp() override {
-    pool_namespace = "e2e-" + std::to_string(getpid()) + "-" + std::to_string(++count_);
-  }
-
-  void TearDown() override {
-    if (HasFailure()) Explain();
-    // Pools first, so that the operator can take its finalizer off while it still may write there.
-    cluster.Kubectl({"delete", "workerpools", "--all", "-n", pool_namespace, "--timeout=120s"});
-    cluster.Kubectl({"delete", "namespace", pool_namespace, "--ignore-not-found", "--wait=false"});
-    for (const std::string& stream : MyStreams()) (void)jobs.jetstream().DeleteStream(stream);
-  }
-
-  void Explain() {
-    for (const std::vector<std::string>& what : std::vector<std::vector<std::string>>{
-             {"get", "workerpools,deployments,pods", "-n", pool_namespace, "-o", "wide"},
-             {"get", "workerpools", "-n", pool_namespace, "-o", "jsonpath={.items[*].status}"},
-             {"get", "events", "-n", pool_namespace, "--sort-by=.lastTimestamp"},
-             {"logs", "-n", "lanekeeper-system", "deployment/lanekeeper-operator", "--tail=60"}}) {
-      std::string text = cluster.Kubectl(what).out;
-      if (text.size() > 12000) text.erase(0, text.size() - 12000);
-      std::printf("--- kubectl %s %s\n%s\n", what[0].c_str(), what[1].c_str(), text.c_str());
-    }
-  }
-
-  std::vector<std::string> MyStreams() {
-    std::vector<std::string> mine;
-    const auto names = jobs.jetstream().StreamNames();
-    if (!names) return mine;
-    for (const std::string& name : *names) {
-      if (name.rfind("LK_" + pool_namespace + "_", 0) == 0) mine.push_back(name);
-    }
-    return mine;
-  }
-
-  LaneKey Key(const std::string& lane) const { return {pool_namespace, "media", lane}; }
-  Json Pool() const { return cluster.Get("workerpool", pool_namespace, "media"); }
-  int Replicas(const std::string& lane) const {
-    const Json deployment = cluster.Get("deployment", pool_namespace, "media-" + lane);
-    return deployment.is_object() ? deployment["spec"].value("replicas", 1) : -1;
-  }
-  Json Condition(const std::string& type) const {
-    const Json pool = Pool();
-    const Json::json_pointer path("/status/conditions");
-    if (!pool.is_object() || !pool.contains(path)) return Json::object();
-    for (const Json& condition : pool.at(path)) {
-      if (condition.value("type", "") == type) return condition;
-    }
-    return Json::object();
-  }
-  bool IsReady() const { return Condition("Ready").value("status", "") == "True"; }
-
-  void ApplyPool(const std::string& lanes, const std::string& spec_extra = "") {
-    ASSERT_TRUE(cluster.Apply(PoolManifest(pool_namespace, "media", lanes, spec_extra)));
-    ASSERT_TRUE(Await("pool is Ready", [this] { return IsReady(); }));
-  }
-
-  Cluster cluster;
-  Jobs jobs{cluster};
-  std::string pool_namespace;
-
- private:
-  static inline int count_ = 0;
-};
 
 std::string ReplaceAll(std::string text, const std::string& from, const std::string& to) {
   for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) {
@@ -209,8 +142,9 @@ TEST_F(ScenarioTest, KilledOperatorTakesNoWrongStep) {
     if (pid > 0) {
       ASSERT_EQ(kill(pid, SIGKILL), 0);
     } else {  // Another machine's cluster: the nearest thing to a SIGKILL.
-      cluster.Kubectl({"delete", "pod", "-n", "lanekeeper-system", "-l", "app=lanekeeper-operator",
-                       "--grace-period=0", "--force"});
+      cluster.Kubectl({"delete", "pod", "-n", "lanekeeper-system", "-l",
+                       "app.kubernetes.io/name=lanekeeper-operator", "--grace-period=0",
+                       "--force"});
     }
     ASSERT_TRUE(Await("operator is up again", [&] {
       const pid_t now = OperatorPid();
