@@ -19,9 +19,8 @@ namespace lanekeeper::scaling {
 //   will still wait when they have started, and at most one for each job.
 // - steady: what will be running a cold start from now, by what runs and by the arrival rate, and a
 //   reserve for chance.
-// - where T is shorter than C, so that who waits for a worker waits too long: the slots that
-// usually
-//   are needed next when demand rises like this (Estimate::slots_next).
+// - where T is shorter than C, so that who waits for a worker waits too long: the slots that are
+//   usually needed next when demand rises like this (Estimate::slots_next).
 // Precondition: policy.target_wait is set.
 std::optional<double> SlotsByWait(const ScalingPolicy& policy, const Observation& seen);
 
