@@ -34,7 +34,7 @@ std::vector<Bar> KillWorkers(const ScenarioOptions& options) {
   ChaosLane lane({.scenario = options.name,
                   .url = server.url(),
                   .folder = options.folder,
-                  .worker = {{kEnvCrashes, "4"}}});
+                  .worker = {{kEnvCrashes, "12"}}});
   Publisher publisher(
       server.url(), lane.key(),
       PlanJobs({.jobs = options.jobs, .sleep_ms_max = SleepMax(options.jobs), .crashing = 2}));
