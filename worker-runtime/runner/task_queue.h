@@ -103,6 +103,8 @@ class TaskQueue {
   static constexpr std::chrono::microseconds kNap{200};
   static constexpr std::chrono::milliseconds kWindow{2};
   static constexpr double kFastRate = 10'000;  // Tasks a second.
+  // Tasks that come faster still are over before a nap is: it would be a gap.
+  static constexpr double kFasterRate = 60'000;
 
   // Precondition of all: mutex_ is held.
   bool Eager() const { return closed_ || catching_up_ || usual_ >= kShort; }
@@ -149,7 +151,8 @@ class TaskQueue {
     const auto now = std::chrono::steady_clock::now();
     if (now - window_began_ >= kWindow) {
       const std::chrono::duration<double> window = now - window_began_;
-      fast_ = static_cast<double>(taken_ - window_taken_) >= kFastRate * window.count();
+      const double rate = static_cast<double>(taken_ - window_taken_) / window.count();
+      fast_ = rate >= kFastRate && rate < kFasterRate;
       window_began_ = now;
       window_taken_ = taken_;
     }
