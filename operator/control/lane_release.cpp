@@ -10,12 +10,6 @@ namespace {
 // Who went is looked at for this long after a lowering; what ends later ends for another reason.
 constexpr std::chrono::seconds kLookAfterwards{10};
 
-template <typename Worker>
-const Worker* FindWorker(const std::vector<Worker>& workers, const std::string& name) {
-  const auto found = std::ranges::lower_bound(workers, name, {}, &Worker::name);
-  return found != workers.end() && found->name == name ? &*found : nullptr;
-}
-
 template <typename Map>
 void KeepOnly(Map& map, const Crew& crew) {
   std::erase_if(map, [&](const auto& entry) { return !FindWorker(crew.placed, entry.first); });

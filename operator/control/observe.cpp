@@ -3,24 +3,6 @@
 #include <algorithm>
 
 namespace lanekeeper {
-namespace {
-
-scaling::CrewMember::Phase PhaseOf(PlacedWorker::Phase phase) {
-  using To = scaling::CrewMember::Phase;
-  switch (phase) {
-    case PlacedWorker::Phase::kNoRoom:
-      return To::kNoRoom;
-    case PlacedWorker::Phase::kStarting:
-      return To::kStarting;
-    case PlacedWorker::Phase::kReady:
-      return To::kReady;
-    case PlacedWorker::Phase::kNotReady:
-      break;
-  }
-  return To::kNotReady;
-}
-
-}  // namespace
 
 scaling::ScalingPolicy PolicyOf(const WorkerPool& pool, const Lane& lane) {
   return {.workers_min = lane.workers.min,
@@ -40,12 +22,9 @@ std::vector<scaling::CrewMember> CrewOf(const Crew& crew,
   std::vector<scaling::CrewMember> members;
   members.reserve(crew.placed.size());
   for (const PlacedWorker& placed : crew.placed) {
-    scaling::CrewMember member{.name = placed.name,
-                               .phase = PhaseOf(placed.phase),
-                               .first_to_go = placed.marks.first_to_go};
-    // Both lists are in the order of names.
-    const auto said = std::ranges::lower_bound(reported, placed.name, {}, &ReportedWorker::name);
-    if (said != reported.end() && said->name == placed.name) {
+    scaling::CrewMember member{
+        .name = placed.name, .phase = placed.phase, .first_to_go = placed.marks.first_to_go};
+    if (const ReportedWorker* said = FindWorker(reported, placed.name)) {
       member.state = said->state;
       member.running = said->running;
       member.oldest_running = said->oldest_running;

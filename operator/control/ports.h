@@ -2,6 +2,7 @@
 // KubernetesPoolSource, JetStreamLaneProbe, KubernetesPlatform; fakes stand in fakes.h.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -13,6 +14,7 @@
 #include "operator/control/pool_status.h"
 #include "operator/control/worker_pool.h"
 #include "operator/scaling/observation.h"
+#include "operator/scaling/release.h"
 #include "worker-runtime/base/clock.h"
 #include "worker-runtime/base/result.h"
 #include "worker-runtime/job/worker_report.h"
@@ -146,15 +148,10 @@ struct WorkerMarks {
 
 // One worker of a lane, in the platform's eyes. Those that were told to end are not among them.
 struct PlacedWorker {
-  enum class Phase {
-    kNoRoom,    // Cannot be placed; `why` is the platform's reason.
-    kStarting,  // Placed, and not ready yet since it exists.
-    kReady,
-    kNotReady,  // Was ready before: draining, or in trouble.
-  };
+  using Phase = scaling::CrewMember::Phase;
   std::string name;  // The same as in its reports.
   Phase phase = Phase::kStarting;
-  std::string why;
+  std::string why;  // kNoRoom: the platform's reason.
   WorkerMarks marks;
   MonotonicTime since{};  // In this phase.
   // From being asked for to ready; nothing until it was.
@@ -174,6 +171,13 @@ struct Crew {
   std::vector<EndingWorker> ending;  // By name.
   bool operator==(const Crew&) const = default;
 };
+
+// The worker of that name in a list that is in the order of names; nullptr: there is none.
+template <typename Worker>
+const Worker* FindWorker(const std::vector<Worker>& workers, const std::string& name) {
+  const auto found = std::ranges::lower_bound(workers, name, {}, &Worker::name);
+  return found != workers.end() && found->name == name ? &*found : nullptr;
+}
 
 // The place where workers run. Called by the reconcile thread only; every call has a deadline.
 class Platform {

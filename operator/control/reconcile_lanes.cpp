@@ -123,11 +123,11 @@ void Reconciler::Learn(LaneView& view, MonotonicTime now) {
     memory.model().SeeArrivals(now, view.sample.arrivals_total);
   }
   memory.model().SeeService(now, probe_.Served(view.key));
-  std::set<std::string> counted = std::exchange(view.state.cold_starts_seen, {});
+  std::set<std::string>& counted = view.state.cold_starts_seen;
+  std::erase_if(counted, [&](const auto& name) { return !FindWorker(view.crew.placed, name); });
   for (const PlacedWorker& worker : view.crew.placed) {
-    if (!worker.cold_start) continue;
-    if (!counted.contains(worker.name)) memory.model().SeeColdStart(now, *worker.cold_start);
-    view.state.cold_starts_seen.insert(worker.name);
+    if (!worker.cold_start || !counted.insert(worker.name).second) continue;
+    memory.model().SeeColdStart(now, *worker.cold_start);
   }
   view.seen = memory.Complete(view.policy, view.seen, now);
 }

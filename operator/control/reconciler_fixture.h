@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <vector>
 
 #include "operator/control/conditions.h"
 #include "operator/control/fakes.h"
@@ -29,6 +30,20 @@ inline LaneSample Doubtful(scaling::Doubt doubt) {
   sample.doubt = doubt;
   return sample;
 }
+
+class Counts final : public ReconcileObserver {
+ public:
+  void OnReleased(const LaneKey&, int workers) override { released += workers; }
+  void OnInterrupted(const LaneKey&, int jobs) override { interrupted += jobs; }
+  int released = 0;
+  int interrupted = 0;
+};
+
+class KeptLedger final : public Ledger {
+ public:
+  void Record(const LedgerEntry& entry) override { entries.push_back(entry); }
+  std::vector<LedgerEntry> entries;
+};
 
 class ReconcilerTest : public testing::Test {
  protected:
@@ -78,7 +93,9 @@ class ReconcilerTest : public testing::Test {
   FakeQueues queues;
   FakeLaneProbe probe{&platform};
   FakeClock clock;
-  Reconciler reconciler{platform, queues, probe, clock, nullptr};
+  Counts counts;
+  KeptLedger ledger;
+  Reconciler reconciler{platform, queues, probe, clock, &counts, &ledger};
 };
 
 }  // namespace lanekeeper

@@ -15,20 +15,6 @@ using testing::IsEmpty;
 using testing::Not;
 using testing::UnorderedElementsAre;
 
-class Counts final : public ReconcileObserver {
- public:
-  void OnReleased(const LaneKey&, int workers) override { released += workers; }
-  void OnInterrupted(const LaneKey&, int jobs) override { interrupted += jobs; }
-  int released = 0;
-  int interrupted = 0;
-};
-
-class KeptLedger final : public Ledger {
- public:
-  void Record(const LedgerEntry& entry) override { entries.push_back(entry); }
-  std::vector<LedgerEntry> entries;
-};
-
 class ReleaseTest : public ReconcilerTest {
  protected:
   ReleaseTest() {
@@ -65,17 +51,6 @@ class ReleaseTest : public ReconcilerTest {
   }
   void ExpectBusyOnesStay(int busy) {
     for (int n = 1; n <= busy; ++n) EXPECT_THAT(Ended(), Not(Contains(Worker(n))));
-  }
-
-  Counts counts;
-  KeptLedger ledger;
-  Reconciler reconciler{platform, queues, probe, clock, &counts, &ledger};
-  Reconciler::Next Pass() { return reconciler.Reconcile(pool); }
-  void Passes(int count = 12) {
-    for (int n = 0; n < count; ++n) {
-      Pass();
-      Wait(milliseconds(250));
-    }
   }
 };
 

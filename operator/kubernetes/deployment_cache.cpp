@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "operator/kubernetes/object_json.h"
+#include "operator/kubernetes/own_write.h"
 
 namespace lanekeeper::kubernetes {
 namespace {
@@ -59,8 +60,7 @@ CachedDeployment ReadDeployment(const json& object) {
 
 bool DeploymentCache::IsOlder(std::uint64_t resource_version, const Entry& than,
                               MonotonicTime now) {
-  return than.written_at && now - *than.written_at < kOwnWriteHold &&
-         resource_version < than.deployment.resource_version;
+  return OwnWriteOutranks(than.written_at, than.deployment.resource_version, resource_version, now);
 }
 
 std::optional<LaneKey> DeploymentCache::OnWatched(const json& object, MonotonicTime now) {

@@ -33,10 +33,6 @@ CachedDeployment ReadDeployment(const nlohmann::json& object);
 
 class DeploymentCache {
  public:
-  // How long a write of ours outranks a watch that tells of something older. Longer than any watch
-  // lags; after it, whatever the server says goes, even if its numbers have begun anew.
-  static constexpr std::chrono::seconds kOwnWriteHold{30};
-
   // From the watch. Returns the lane whose WorkloadState is now another, if any.
   std::optional<LaneKey> OnWatched(const nlohmann::json& object, MonotonicTime now);
   std::optional<LaneKey> OnGone(const ObjectName& name, const std::string& resource_version,

@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "operator/kubernetes/own_write.h"
+
 namespace lanekeeper::kubernetes {
 namespace {
 
@@ -140,7 +142,7 @@ TEST(DeploymentCache, OwnWriteDoesNotOutrankForever) {
   // A server restored from a backup counts from lower numbers.
   DeploymentCache cache;
   cache.OnWritten(Deployment(5, 8), kNow);
-  EXPECT_EQ(cache.OnWatched(Deployment(4, 3), kNow + DeploymentCache::kOwnWriteHold), kKey);
+  EXPECT_EQ(cache.OnWatched(Deployment(4, 3), kNow + kOwnWriteHold), kKey);
   EXPECT_EQ(Replicas(cache), 3);
 }
 

@@ -75,13 +75,37 @@ tl::unexpected<Error> Ending(const ObjectName& name) {
 
 }  // namespace
 
+template <typename Cache>
+WatchCallbacks KubernetesPlatform::CallbacksOf(Cache& cache, bool& filled) {
+  WatchCallbacks callbacks;
+  callbacks.on_object = [this, &cache](const json& object) {
+    std::unique_lock lock(mutex_);
+    const auto changed = cache.OnWatched(object, clock_.Now());
+    lock.unlock();
+    Announce(changed);
+  };
+  callbacks.on_gone = [this, &cache](const ObjectName& name, const std::string& resource_version) {
+    std::unique_lock lock(mutex_);
+    const auto changed = cache.OnGone(name, resource_version, clock_.Now());
+    lock.unlock();
+    Announce(changed);
+  };
+  callbacks.on_listed = [this, &cache](const std::set<ObjectName>& names,
+                                       const std::string& resource_version) {
+    const std::lock_guard lock(mutex_);
+    cache.OnListed(names, resource_version, clock_.Now());
+  };
+  callbacks.on_synced = [this, &filled] { OnFilled(filled); };
+  return callbacks;
+}
+
 KubernetesPlatform::KubernetesPlatform(Api& api, const Clock& clock, Options options)
     : api_(api),
       clock_(clock),
       options_(std::move(options)),
       events_(api, clock),
-      deployments_(api, DeploymentsOf(options_.only_namespace), DeploymentCallbacks()),
-      pods_(api, PodsOf(options_.only_namespace), PodCallbacks()) {}
+      deployments_(api, DeploymentsOf(options_.only_namespace), CallbacksOf(cache_, cache_filled_)),
+      pods_(api, PodsOf(options_.only_namespace), CallbacksOf(pod_cache_, pod_cache_filled_)) {}
 
 void KubernetesPlatform::Start(std::function<void(const PoolKey&)> on_change) {
   on_change_ = std::move(on_change);
@@ -96,54 +120,12 @@ void KubernetesPlatform::Stop() {
   events_.Stop();
 }
 
-WatchCallbacks KubernetesPlatform::DeploymentCallbacks() {
-  WatchCallbacks callbacks;
-  callbacks.on_object = [this](const json& object) {
-    std::unique_lock lock(mutex_);
-    const std::optional<LaneKey> changed = cache_.OnWatched(object, clock_.Now());
-    lock.unlock();
-    if (changed) Announce(*changed);
-  };
-  callbacks.on_gone = [this](const ObjectName& name, const std::string& resource_version) {
-    std::unique_lock lock(mutex_);
-    const std::optional<LaneKey> changed = cache_.OnGone(name, resource_version, clock_.Now());
-    lock.unlock();
-    if (changed) Announce(*changed);
-  };
-  callbacks.on_listed = [this](const std::set<ObjectName>& names,
-                               const std::string& resource_version) {
-    const std::lock_guard lock(mutex_);
-    cache_.OnListed(names, resource_version, clock_.Now());
-  };
-  callbacks.on_synced = [this] { OnFilled(cache_filled_); };
-  return callbacks;
+void KubernetesPlatform::Announce(const std::optional<LaneKey>& lane) {
+  if (lane && !lane->pool.empty() && on_change_) on_change_(PoolOf(*lane));
 }
 
-WatchCallbacks KubernetesPlatform::PodCallbacks() {
-  WatchCallbacks callbacks;
-  callbacks.on_object = [this](const json& object) {
-    std::unique_lock lock(mutex_);
-    const std::vector<LaneKey> changed = pod_cache_.OnWatched(object, clock_.Now());
-    lock.unlock();
-    for (const LaneKey& lane : changed) Announce(lane);
-  };
-  callbacks.on_gone = [this](const ObjectName& name, const std::string& resource_version) {
-    std::unique_lock lock(mutex_);
-    const std::vector<LaneKey> changed = pod_cache_.OnGone(name, resource_version, clock_.Now());
-    lock.unlock();
-    for (const LaneKey& lane : changed) Announce(lane);
-  };
-  callbacks.on_listed = [this](const std::set<ObjectName>& names,
-                               const std::string& resource_version) {
-    const std::lock_guard lock(mutex_);
-    pod_cache_.OnListed(names, resource_version, clock_.Now());
-  };
-  callbacks.on_synced = [this] { OnFilled(pod_cache_filled_); };
-  return callbacks;
-}
-
-void KubernetesPlatform::Announce(const LaneKey& lane) {
-  if (!lane.pool.empty() && on_change_) on_change_(PoolOf(lane));
+void KubernetesPlatform::Announce(const std::vector<LaneKey>& lanes) {
+  for (const LaneKey& lane : lanes) Announce(std::optional(lane));
 }
 
 void KubernetesPlatform::OnFilled(bool& filled) {

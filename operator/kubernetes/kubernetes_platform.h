@@ -61,9 +61,11 @@ class KubernetesPlatform final : public Platform {
   void Publish(const WorkerPool& pool, const PoolEvent& event) override;
 
  private:
-  WatchCallbacks DeploymentCallbacks();
-  WatchCallbacks PodCallbacks();
-  void Announce(const LaneKey& lane);
+  // What keeps `cache` up to date, and says once that it is filled.
+  template <typename Cache>
+  WatchCallbacks CallbacksOf(Cache& cache, bool& filled);
+  void Announce(const std::optional<LaneKey>& lane);
+  void Announce(const std::vector<LaneKey>& lanes);
   // A cache is filled. Whoever asked too early, of this or of the other one, is told to ask again.
   void OnFilled(bool& filled);
   // kRetryable until the cache is filled; `waiting` is told when it is.

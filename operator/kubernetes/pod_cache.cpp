@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "operator/kubernetes/object_json.h"
+#include "operator/kubernetes/own_write.h"
 #include "worker-runtime/base/time.h"
 #include "worker-runtime/job/rfc3339.h"
 
@@ -95,8 +96,7 @@ PodFacts ReadPod(const json& object) {
 }
 
 bool PodCache::IsOlder(std::uint64_t resource_version, const Entry& than, MonotonicTime now) {
-  return than.written_at && now - *than.written_at < kOwnWriteHold &&
-         resource_version < than.facts.resource_version;
+  return OwnWriteOutranks(than.written_at, than.facts.resource_version, resource_version, now);
 }
 
 void PodCache::Learn(Entry& entry, PodFacts facts, bool is_new, MonotonicTime now) {

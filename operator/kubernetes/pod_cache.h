@@ -41,9 +41,6 @@ PodFacts ReadPod(const nlohmann::json& object);
 
 class PodCache {
  public:
-  // See DeploymentCache.
-  static constexpr std::chrono::seconds kOwnWriteHold{30};
-
   // From the watch. Return the lanes whose Crew is now another.
   std::vector<LaneKey> OnWatched(const nlohmann::json& object, MonotonicTime now);
   std::vector<LaneKey> OnGone(const ObjectName& name, const std::string& resource_version,

@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "operator/kubernetes/own_write.h"
+
 namespace lanekeeper::kubernetes {
 namespace {
 
@@ -299,7 +301,7 @@ TEST(PodCache, OwnMarkDoesNotOutrankForever) {
   cache.OnWatched(Ready(1), kNow);
   cache.OnMarked(Marked(Ready(5)), kNow);
   // A server restored from a backup counts from lower numbers.
-  EXPECT_THAT(cache.OnWatched(Ready(4), kNow + PodCache::kOwnWriteHold), ElementsAre(kKey));
+  EXPECT_THAT(cache.OnWatched(Ready(4), kNow + kOwnWriteHold), ElementsAre(kKey));
   EXPECT_FALSE(Only(cache).marks.first_to_go);
 }
 

@@ -19,7 +19,12 @@ namespace lanekeeper::scaling {
 
 // One worker: the platform's view of it, and its own if it has reported.
 struct CrewMember {
-  enum class Phase { kNoRoom, kStarting, kReady, kNotReady };
+  enum class Phase {
+    kNoRoom,    // Cannot be placed.
+    kStarting,  // Placed, and not ready yet since it exists.
+    kReady,
+    kNotReady,  // Was ready before: draining, or in trouble.
+  };
   std::string name;
   Phase phase = Phase::kReady;
   bool first_to_go = false;          // Marked so, at the platform.
