@@ -33,7 +33,7 @@ class EvidenceTest : public testing::Test {
   void MakeLane() {
     ASSERT_TRUE(nats::EnsureJobQueue(jetstream_, lane_, {}));
     ASSERT_TRUE(nats::EnsureDeadLetters(jetstream_, lane_.pool_namespace, lane_.pool, {}));
-    ASSERT_TRUE(nats::EnsureRecords(jetstream_, {}));
+    ASSERT_TRUE(nats::EnsureBucket(jetstream_, kRecordBucket, {}));
     MakeStream("RESULTS", "results");
     MakeStream("ACCEPTED", "accepted");
   }

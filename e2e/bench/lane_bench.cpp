@@ -89,7 +89,7 @@ LaneKey LaneBench::MakeLane(const std::string& name, milliseconds ack_wait) {
        "making lane " + name);
   Must(nats::EnsureDeadLetters(*jetstream_, lane.pool_namespace, lane.pool, {}),
        "making dead letters");
-  Must(nats::EnsureRecords(*jetstream_, {}), "making the store of records");
+  Must(nats::EnsureBucket(*jetstream_, kRecordBucket, {}), "making the store of records");
   return lane;
 }
 

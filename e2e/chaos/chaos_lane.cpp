@@ -94,7 +94,7 @@ void ChaosLane::MakeStreams() {
   MakeQueue();
   MustHold(
       nats::EnsureDeadLetters(jetstream_, key_.pool_namespace, key_.pool, {.replicas = replicas}));
-  MustHold(nats::EnsureRecords(jetstream_, {.replicas = replicas}));
+  MustHold(nats::EnsureBucket(jetstream_, kRecordBucket, {.replicas = replicas}));
   const json results = {
       {"name", kResultsStream}, {"subjects", {kResultsSubject}}, {"num_replicas", replicas}};
   const auto made = jetstream_.CreateStream(kResultsStream, results.dump());

@@ -36,7 +36,8 @@ Result<void> JetStreamQueues::Ensure(const WorkerPool& pool, const Lane& lane) {
                                       {.replicas = replicas});
   if (!dead) return dead;
   if (lane.jobs.tracking != Tracking::kNone) {
-    if (auto records = nats::EnsureRecords(jetstream_, {.replicas = replicas}); !records) {
+    if (auto records = nats::EnsureBucket(jetstream_, kRecordBucket, {.replicas = replicas});
+        !records) {
       return records;
     }
   }

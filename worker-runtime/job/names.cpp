@@ -90,6 +90,23 @@ std::string LedgerSubject(const LaneKey& key) {
   return Join({"lk.ledger", key.pool_namespace, key.pool, key.lane}, '.');
 }
 
+std::string PoolSpecSubject(std::string_view pool_namespace, std::string_view pool) {
+  return "$KV." + Join({kPoolBucket, pool_namespace, pool, "spec"}, '.');
+}
+
+std::string PoolStatusSubject(std::string_view pool_namespace, std::string_view pool) {
+  return "$KV." + Join({kPoolBucket, pool_namespace, pool, "status"}, '.');
+}
+
+std::string LanePauseSubject(const LaneKey& key) {
+  return "$KV." + Join({kPoolBucket, key.pool_namespace, key.pool, "pause", key.lane}, '.');
+}
+
+std::string IdempotencySubject(std::string_view pool_namespace, std::string_view pool,
+                               std::string_view hash) {
+  return "$KV." + Join({kKeyBucket, pool_namespace, pool, hash}, '.');
+}
+
 std::string JobIdToken(std::string_view job_id) {
   constexpr std::string_view hex = "0123456789ABCDEF";
   std::string token;

@@ -65,10 +65,27 @@ std::string RecordSubjectPrefix(const LaneKey& key);  // All of it but the id's 
 std::string JobIdToken(std::string_view job_id);      // <id>
 std::string RecordSubjectFilter(const LaneKey& key);  // $KV.LK_jobs.<ns>.<pool>.<lane>.*
 
+// What the operator tells gateways of its pools: a KV bucket of the account.
+inline constexpr std::string_view kPoolBucket = "LK_pools";
+inline constexpr std::string_view kPoolStream = "KV_LK_pools";
+// $KV.LK_pools.<ns>.<pool>.spec: PoolBrief. ….status: the value of WorkerPool.status.
+std::string PoolSpecSubject(std::string_view pool_namespace, std::string_view pool);
+std::string PoolStatusSubject(std::string_view pool_namespace, std::string_view pool);
+std::string LanePauseSubject(const LaneKey& key);  // $KV.LK_pools.<ns>.<pool>.pause.<lane>
+
+// Idempotency keys: a KV bucket of the account, one key for a caller's key.
+inline constexpr std::string_view kKeyBucket = "LK_keys";
+inline constexpr std::string_view kKeyStream = "KV_LK_keys";
+// $KV.LK_keys.<ns>.<pool>.<hash>
+std::string IdempotencySubject(std::string_view pool_namespace, std::string_view pool,
+                               std::string_view hash);
+
 // Message headers of the queue contract.
 inline constexpr std::string_view kHeaderMessageId = "Nats-Msg-Id";  // The id, unless…
-inline constexpr std::string_view kHeaderJobId = "Lk-Job-Id";        // …this names another.
-inline constexpr std::string_view kHeaderTimeout = "Lk-Timeout";     // "90s": less than the lane's.
+// …this names another. A '*' at its start stands for "<stream>.<sequence>", which a producer cannot
+// know.
+inline constexpr std::string_view kHeaderJobId = "Lk-Job-Id";
+inline constexpr std::string_view kHeaderTimeout = "Lk-Timeout";  // "90s": less than the lane's.
 // Of a job that overran another lane: "<lane>.<sequence>".
 inline constexpr std::string_view kHeaderMovedFrom = "Lk-Moved-From";
 // Of a dead letter that was sent again: how often by now.
@@ -76,6 +93,7 @@ inline constexpr std::string_view kHeaderReplay = "Lk-Replay";
 inline constexpr std::string_view kHeaderType = "Lk-Type";
 inline constexpr std::string_view kHeaderLane = "Lk-Lane";
 inline constexpr std::string_view kHeaderDeadline = "Lk-Deadline";
+inline constexpr std::string_view kHeaderCaller = "Lk-Caller";  // Who handed it to a gateway.
 inline constexpr std::string_view kHeaderTraceparent = "traceparent";
 // Added to a dead letter, beside the job's own headers.
 inline constexpr std::string_view kHeaderDeadReason = "Lk-Dead-Reason";    // e.g. attempts-used-up

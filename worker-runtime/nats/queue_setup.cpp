@@ -75,9 +75,9 @@ json DeadStreamConfig(std::string_view pool_namespace, std::string_view pool,
 }
 
 // As any NATS client makes a KV bucket, so that any can read it.
-json RecordStreamConfig(const RecordStoreSpec& spec) {
-  return {{"name", kRecordStream},
-          {"subjects", {"$KV." + std::string(kRecordBucket) + ".>"}},
+json BucketConfig(std::string_view bucket, const BucketSpec& spec) {
+  return {{"name", "KV_" + std::string(bucket)},
+          {"subjects", {"$KV." + std::string(bucket) + ".>"}},
           {"retention", "limits"},
           {"storage", NameOf(spec.storage)},
           {"discard", "new"},
@@ -197,9 +197,10 @@ Result<void> EnsureDeadLetters(const JetStream& jetstream, std::string_view pool
   return EnsureStream(jetstream, DeadStreamConfig(pool_namespace, pool, spec));
 }
 
-Result<void> EnsureRecords(const JetStream& jetstream, const RecordStoreSpec& spec) {
-  json desired = RecordStreamConfig(spec);
-  auto found = jetstream.StreamInfo(kRecordStream);
+Result<void> EnsureBucket(const JetStream& jetstream, std::string_view bucket,
+                          const BucketSpec& spec) {
+  json desired = BucketConfig(bucket, spec);
+  auto found = jetstream.StreamInfo(TextAt(desired, "name"));
   if (found) {
     const json existing = json::parse(found->config_json, nullptr, /*allow_exceptions=*/false);
     const auto replicas = existing.find("num_replicas");

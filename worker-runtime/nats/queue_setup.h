@@ -34,10 +34,10 @@ struct DeadLetterSpec {
   std::chrono::hours age_max{90 * 24};
 };
 
-struct RecordStoreSpec {
+struct BucketSpec {
   Storage storage = Storage::kFile;
   int replicas = 1;
-  std::chrono::hours age_max{30 * 24};  // Since the last write.
+  std::chrono::hours age_max{30 * 24};  // Of a key, since its last write; 0 = for ever.
 };
 
 // kInvalid, with the remedy, for what JetStream cannot change (storage, retention) and for a stream
@@ -47,9 +47,10 @@ Result<void> EnsureJobQueue(const JetStream& jetstream, const LaneKey& key,
                             const JobQueueSpec& spec);
 Result<void> EnsureDeadLetters(const JetStream& jetstream, std::string_view pool_namespace,
                                std::string_view pool, const DeadLetterSpec& spec);
-// The KV bucket of job records. One for the account, shared by all pools: an existing one gets more
-// replicas, never fewer, and is left as it is otherwise.
-Result<void> EnsureRecords(const JetStream& jetstream, const RecordStoreSpec& spec);
+// A KV bucket of the account, shared by all pools: kRecordBucket, kPoolBucket or kKeyBucket. An
+// existing one gets more replicas, never fewer, and is left as it is otherwise.
+Result<void> EnsureBucket(const JetStream& jetstream, std::string_view bucket,
+                          const BucketSpec& spec);
 // With all messages in it. Not existing is success.
 Result<void> RemoveStream(const JetStream& jetstream, std::string_view stream);
 

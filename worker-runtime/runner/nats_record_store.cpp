@@ -50,7 +50,8 @@ NatsRecordStore::NatsRecordStore(nats::Connection& connection, NatsRecordStoreOp
 
 Result<void> NatsRecordStore::Prepare() {
   if (*prepared_) return {};
-  if (auto ready = nats::EnsureRecords(nats::JetStream(connection_, options_.answer_timeout), {});
+  if (auto ready = nats::EnsureBucket(nats::JetStream(connection_, options_.answer_timeout),
+                                      kRecordBucket, {});
       !ready) {
     return Wrap(std::move(ready).error(), "making the records' bucket");
   }
