@@ -47,6 +47,7 @@ e2e-down: ## take the cluster down; nothing stays behind
 	@e2e/cluster/cluster.sh down
 
 e2e: build e2e-up ## the scenarios against the cluster
+	@e2e/cluster/cluster.sh example-images $(BUILD)
 	@$(BUILD)/bin/lanekeeper-scenarios $(ARGS)
 
 bench-react: build e2e-up ## publish -> Deployment patched, 30 bursts and more

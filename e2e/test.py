@@ -164,7 +164,8 @@ def step_e2e():
     shutil.rmtree(reports, ignore_errors=True)
     reports.mkdir(parents=True)
     up = ("e2e/cluster/cluster.sh up && e2e/cluster/cluster.sh nats-up && "
-          f"e2e/cluster/cluster.sh images {RELEASE} && e2e/cluster/cluster.sh deploy")
+          f"e2e/cluster/cluster.sh images {RELEASE} && "
+          f"e2e/cluster/cluster.sh example-images {RELEASE} && e2e/cluster/cluster.sh deploy")
     ok = run("e2e-up", "one-node Kubernetes, images, operator", up)
     ok = ok and run("e2e", "scenarios on the cluster", [f"{RELEASE}/bin/lanekeeper-scenarios"],
                     GTEST_OUTPUT=f"xml:{reports}/")

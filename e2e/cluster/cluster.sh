@@ -15,6 +15,7 @@
 #
 #   cluster.sh base-image        debian:bookworm-slim and the pause image, once per machine
 #   cluster.sh images BUILD_DIR  builds the operator and worker images, loads them into the cluster
+#   cluster.sh example-images BUILD_DIR  the images of worker-runtime/examples, on top of these
 #   cluster.sh deploy            installs the CRD and the operator, waits until it is available
 #   cluster.sh env               export lines for a shell: eval "$(cluster.sh env)"
 # shellcheck source-path=SCRIPTDIR
@@ -116,6 +117,12 @@ main() {
       if brings_own_cluster images; then return 0; fi
       require_root images
       with_lock "$state_dir" build_images "$1"
+      ;;
+    example-images)
+      (($# == 1)) || die "usage: cluster.sh example-images BUILD_DIR"
+      if brings_own_cluster example-images; then return 0; fi
+      require_root example-images
+      with_lock "$state_dir" build_example_images "$1"
       ;;
     deploy) with_lock "$state_dir" deploy ;;
     env) print_env ;;

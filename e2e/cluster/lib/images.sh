@@ -136,31 +136,19 @@ base_image() {
   say "base images ready in $image_cache_dir"
 }
 
-# build_image <component> <dockerfile> <build dir> <program…>: builds lanekeeper/<component>:e2e from
-# prebuilt programs and loads it, unless the cluster already has exactly this.
+# build_image <component> <dockerfile> <context> <inputs> <flags of buildah…>: builds
+# lanekeeper/<component>:e2e and loads it, unless the cluster has one that was made from these inputs.
 build_image() {
-  local component=$1 dockerfile=$2 build_dir=$3 image=docker.io/lanekeeper/$1:e2e
-  local context=$project_dir context_build_dir inputs program
+  local component=$1 dockerfile=$2 context=$3 inputs=$4 image=docker.io/lanekeeper/$1:e2e
   local archive=$state_dir/images/$component.tar log=$state_dir/log/image-$component.log
-  shift 3
-  for program in "$@"; do
-    [[ -x $build_dir/bin/$program ]] || die "$build_dir/bin/$program is missing; build the project first"
-  done
-  inputs=$({ cat "$dockerfile" "$image_cache_dir/debian.tar"; cd "$build_dir/bin" && cat "$@"; } |
-    sha256sum | cut -c1-32)
+  shift 4
   if containerd_runs && [[ $(image_inputs "$image") == "$inputs" ]]; then
     say "lanekeeper/$component:e2e is up to date"
     return 0
   fi
-  # The repository is the context; a build folder elsewhere is its own.
-  if [[ $build_dir == "$project_dir"/* ]]; then
-    context_build_dir=${build_dir#"$project_dir/"}
-  else
-    context=$build_dir context_build_dir=.
-  fi
   say "building lanekeeper/$component:e2e"
   quietly "$log" cluster_buildah build --isolation chroot --layers --pull-never \
-    --file "$dockerfile" --build-arg "BUILD_DIR=$context_build_dir" --tag "$image" "$context"
+    --file "$dockerfile" "$@" --tag "$image" "$context"
   if ! containerd_runs; then
     say "the cluster is not up: lanekeeper/$component:e2e is built, not loaded"
     return 0
@@ -172,14 +160,59 @@ build_image() {
   rm -f "$archive"
 }
 
+fingerprint() { sha256sum | cut -c1-32; }
+
+# program_image <component> <dockerfile> <build dir> <program…>: an image of prebuilt programs.
+program_image() {
+  local component=$1 dockerfile=$2 build_dir=$3
+  local context=$project_dir context_build_dir inputs program
+  shift 3
+  for program in "$@"; do
+    [[ -x $build_dir/bin/$program ]] || die "$build_dir/bin/$program is missing; build the project first"
+  done
+  inputs=$({ cat "$dockerfile" "$image_cache_dir/debian.tar"; cd "$build_dir/bin" && cat "$@"; } | fingerprint)
+  # The repository is the context; a build folder elsewhere is its own.
+  if [[ $build_dir == "$project_dir"/* ]]; then
+    context_build_dir=${build_dir#"$project_dir/"}
+  else
+    context=$build_dir context_build_dir=.
+  fi
+  build_image "$component" "$dockerfile" "$context" "$inputs" \
+    --build-arg "BUILD_DIR=$context_build_dir" \
+    --build-arg WORKER_IMAGE=docker.io/lanekeeper/worker:e2e
+}
+
+# example_image <component> <folder>: an example whose Dockerfile has all it needs beside it.
+example_image() {
+  local folder=$project_dir/worker-runtime/examples/$2
+  build_image "$1" "$folder/Dockerfile" "$folder" \
+    "$(cat "$folder"/* "$state_dir/worker-inputs" | fingerprint)" \
+    --build-arg WORKER_IMAGE=docker.io/lanekeeper/worker:e2e
+}
+
+# The images that HANDLERS.md tells people to build, on top of the worker's.
+build_example_images() {
+  local build_dir
+  build_dir=$(realpath -e "$1") || die "no folder $1"
+  image_loaded docker.io/lanekeeper/worker:e2e || die "the worker's image is missing; run: cluster.sh images $1"
+  image_inputs docker.io/lanekeeper/worker:e2e >"$state_dir/worker-inputs"
+  example_image pages-worker python_exec
+  example_image model-worker python_serve
+  example_image hash-sidecar python_http
+  program_image thumbnail-worker "$project_dir/worker-runtime/examples/thumbnail/Dockerfile" \
+    "$build_dir" lanekeeper-thumbnail-worker
+  unmount_below "$cache_dir/buildah"
+  say "example images ready"
+}
+
 build_images() {
   local build_dir
   build_dir=$(realpath -e "$1") || die "no folder $1"
   require_programs buildah
   ensure_pause_image
   ensure_base_image
-  build_image operator "$project_dir/operator/Dockerfile" "$build_dir" lanekeeper-operator
-  build_image worker "$project_dir/worker-runtime/Dockerfile" "$build_dir" \
+  program_image operator "$project_dir/operator/Dockerfile" "$build_dir" lanekeeper-operator
+  program_image worker "$project_dir/worker-runtime/Dockerfile" "$build_dir" \
     lanekeeper-worker lanekeeper-example-worker
   # Layers of the builds before this one; the apt layers have a child and stay.
   cluster_buildah rmi --prune >/dev/null 2>&1 || true

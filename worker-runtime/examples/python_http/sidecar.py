@@ -8,6 +8,7 @@ Answers each text with its SHA-256. At most SIDECAR_JOBS at once; more are sent 
 import hashlib
 import http.server
 import os
+import signal
 import sys
 import threading
 
@@ -43,5 +44,8 @@ class Jobs(http.server.BaseHTTPRequestHandler):
 
 
 if __name__ == "__main__":
+    # As process 1 of a container it would not hear SIGTERM otherwise. Kubernetes sends it when the
+    # worker has ended, so there is no job left.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     port = int(os.environ.get("SIDECAR_PORT", "8080"))
     http.server.ThreadingHTTPServer(("127.0.0.1", port), Jobs).serve_forever()
