@@ -51,6 +51,7 @@ std::string VerdictTable(const Verdict& verdict, std::size_t ids_max) {
   text += Line("  done", Size(verdict.done));
   text += Line("  dead letters", Size(verdict.dead), reasons);
   text += Line("  moved", Size(verdict.moved));
+  text += Line("  cancelled", Size(verdict.cancelled));
   text += Line("  still queued", verdict.queued.size());
   text += Ids(WithoutWhy(verdict.queued), ids_max);
   text += Line("  lost", verdict.lost.size());
@@ -73,6 +74,7 @@ std::string VerdictJson(const Verdict& verdict, std::size_t ids_max) {
   object["done"] = verdict.done;
   object["dead"] = verdict.dead;
   object["moved"] = verdict.moved;
+  object["cancelled"] = verdict.cancelled;
   object["queued"] = verdict.queued.size();
   object["lost"] = verdict.lost.size();
   object["duplicates"] = verdict.explained.size() + verdict.unexplained.size();

@@ -7,9 +7,10 @@ namespace {
 
 Verdict Example() {
   Verdict verdict;
-  verdict.accepted = 7;
+  verdict.accepted = 8;
   verdict.done = 3;
   verdict.dead = 2;
+  verdict.cancelled = 1;
   verdict.queued = {"q-1"};
   verdict.lost = {{"l-1", "no record"}};
   verdict.explained = {{"e-1", "one crash"}, {"e-2", "one crash"}};
@@ -19,10 +20,11 @@ Verdict Example() {
 
 TEST(VerdictTextTest, TheTableListsWhatAPersonHasToLookInto) {
   EXPECT_EQ(VerdictTable(Example(), 1),
-            "accepted                    7\n"
+            "accepted                    8\n"
             "  done                      3\n"
             "  dead letters              2   attempts-used-up 1, rejected 1\n"
             "  moved                     0\n"
+            "  cancelled                 1\n"
             "  still queued              1\n"
             "    q-1\n"
             "  lost                      1\n"
@@ -36,11 +38,12 @@ TEST(VerdictTextTest, TheTableListsWhatAPersonHasToLookInto) {
 }
 
 TEST(VerdictTextTest, TheLastLineIsForScripts) {
-  EXPECT_EQ(VerdictJson(Example(), 10),
-            R"({"accepted":7,"done":3,"dead":2,"moved":0,"queued":1,"lost":1,"duplicates":2,)"
-            R"("unexplained":0,"stale":0,"contradictory":0,"unaccepted":0,)"
-            R"("dead_by_reason":{"attempts-used-up":1,"rejected":1},"lost_ids":["l-1"],)"
-            R"("holds":false})");
+  EXPECT_EQ(
+      VerdictJson(Example(), 10),
+      R"({"accepted":8,"done":3,"dead":2,"moved":0,"cancelled":1,"queued":1,"lost":1,"duplicates":2,)"
+      R"("unexplained":0,"stale":0,"contradictory":0,"unaccepted":0,)"
+      R"("dead_by_reason":{"attempts-used-up":1,"rejected":1},"lost_ids":["l-1"],)"
+      R"("holds":false})");
 }
 
 }  // namespace

@@ -42,12 +42,13 @@ bool Is(const Trail& trail, JobState state) {
 }
 
 // Where an accepted job that is no longer queued has gone.
-enum class Fate { kDone, kDead, kMoved, kLost };
+enum class Fate { kDone, kDead, kMoved, kCancelled, kLost };
 
 // The record has the last word where it is finished: a dead letter may be of an earlier life, and a
 // run may have ended without counting.
 Fate FateOf(const Trail& trail, bool has_runs) {
   if (Is(trail, JobState::kMoved)) return Fate::kMoved;
+  if (Is(trail, JobState::kCancelled)) return Fate::kCancelled;
   if (Is(trail, JobState::kDead)) return trail.letters.empty() ? Fate::kLost : Fate::kDead;
   if (Is(trail, JobState::kDone)) {
     return has_runs && trail.ended.empty() ? Fate::kLost : Fate::kDone;
@@ -141,6 +142,9 @@ Verdict DecideVerdict(const Evidence& evidence) {
           break;
         case Fate::kMoved:
           ++verdict.moved;
+          break;
+        case Fate::kCancelled:
+          ++verdict.cancelled;
           break;
         case Fate::kLost:
           verdict.lost.push_back({id, WhyLost(trail)});

@@ -1,6 +1,7 @@
 // What became of the jobs of a lane: one decision about what queue and workers left behind. Pure.
 //
-//   accepted = done + dead letters + moved to another lane + still queued, and nothing else
+//   accepted = done + dead letters + moved to another lane + cancelled + still queued, and nothing
+//   else
 //
 // The lane has to be at rest: a job that is running while the evidence is read may look lost.
 #pragma once
@@ -57,6 +58,7 @@ struct Verdict {
   int done = 0;
   int dead = 0;
   int moved = 0;
+  int cancelled = 0;
   std::vector<std::string> queued;
   std::vector<Finding> lost;
 

@@ -74,6 +74,7 @@ std::string WordsOf(const Verdict& verdict) {
   add("done", static_cast<std::size_t>(verdict.done));
   add("dead", static_cast<std::size_t>(verdict.dead));
   add("moved", static_cast<std::size_t>(verdict.moved));
+  add("cancelled", static_cast<std::size_t>(verdict.cancelled));
   add("queued", verdict.queued.size());
   add("lost", verdict.lost.size());
   add("explained", verdict.explained.size());
@@ -114,6 +115,13 @@ INSTANTIATE_TEST_SUITE_P(
              "good dead"},
         Case{"AMovedJobIsAccountedFor", Trace().Record(RecordOf(JobState::kMoved, 1, "a")),
              "good moved"},
+        Case{"ACancelledJobHasEnded", Trace().Record(RecordOf(JobState::kCancelled, 0, "")),
+             "good cancelled"},
+        Case{"ACancelledJobMayHaveRunToItsEnd",
+             Trace().Ended(1, "a").Record(RecordOf(JobState::kCancelled, 1, "a")),
+             "good cancelled"},
+        Case{"ACancelledJobThatWasSentAgainIsQueued",
+             Trace().Queued().Record(RecordOf(JobState::kCancelled, 0, "")), "good queued"},
         Case{"TwoRunsNeedAReason",
              Trace().Ended(1, "a").Ended(2, "b").Record(RecordOf(kDone, 2, "b")),
              "good done unexplained"},

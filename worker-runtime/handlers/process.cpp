@@ -198,6 +198,7 @@ bool Process::Exited() const {
 }
 
 void Process::Signal(int signal) { kill(-pid_, signal); }
+void Process::SignalLeader(int signal) { kill(pid_, signal); }
 
 void Process::Wait(bool write_input, bool write_control) const {
   // A negative descriptor is skipped by poll.

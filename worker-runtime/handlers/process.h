@@ -77,6 +77,8 @@ class Process {
   bool Exited() const;
   // To the whole group.
   void Signal(int signal);
+  // To the program alone, as a kubelet sends SIGTERM: what it started is its own to tell.
+  void SignalLeader(int signal);
   // Until it has ended, or there is something to read, or to be written where that is asked for;
   // for at most kStopPollInterval.
   void Wait(bool write_input, bool write_control) const;

@@ -23,19 +23,6 @@ bool IsTypeCharacter(char c) {
          std::string_view("._-/:").find(c) != std::string_view::npos;
 }
 
-// version "00", 32 hex digits, 16 hex digits, 2 hex digits; a later version may go on after a '-'.
-bool IsTraceparent(std::string_view text) {
-  constexpr std::string_view shape = "xx-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx";
-  if (text.size() < shape.size() || text.size() > 512) return false;
-  for (std::size_t n = 0; n < shape.size(); ++n) {
-    const char c = text[n];
-    const bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-    if (shape[n] == '-' ? c != '-' : !hex) return false;
-  }
-  if (std::any_of(text.begin(), text.end(), IsControl)) return false;
-  return text.size() == shape.size() || text[shape.size()] == '-';
-}
-
 std::string OneLine(std::string_view text) {
   std::string line(text.substr(0, kDeadMessageBytesMax));
   std::replace_if(line.begin(), line.end(), IsControl, ' ');
@@ -101,6 +88,8 @@ Headers DeadHeaders(const JobMessage& message, const DeadLetter& letter, const D
     if (StartsWithIgnoringCase(header.first, "nats-")) continue;
     if (StartsWithIgnoringCase(header.first, "lk-dead-")) continue;
     headers.push_back(header);
+    // A '*' in it would stand for another place, wherever the letter is published again.
+    if (SameIgnoringCase(header.first, kHeaderJobId)) headers.back().second = JobIdOf(message);
   }
   const auto add = [&headers](std::string_view name, std::string value) {
     headers.emplace_back(std::string(name), std::move(value));
@@ -129,6 +118,23 @@ Headers DeadHeaders(const JobMessage& message, const DeadLetter& letter, const D
 
 }  // namespace
 
+bool IsJobType(std::string_view text) {
+  return text.size() <= kJobTypeBytesMax && std::all_of(text.begin(), text.end(), IsTypeCharacter);
+}
+
+// version "00", 32 hex digits, 16 hex digits, 2 hex digits; a later version may go on after a '-'.
+bool IsTraceparent(std::string_view text) {
+  constexpr std::string_view shape = "xx-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx-xxxxxxxxxxxxxxxx-xx";
+  if (text.size() < shape.size() || text.size() > 512) return false;
+  for (std::size_t n = 0; n < shape.size(); ++n) {
+    const char c = text[n];
+    const bool hex = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+    if (shape[n] == '-' ? c != '-' : !hex) return false;
+  }
+  if (std::any_of(text.begin(), text.end(), IsControl)) return false;
+  return text.size() == shape.size() || text[shape.size()] == '-';
+}
+
 Result<JobHead> DecodeHead(const JobMessage& message) {
   JobHead head;
   head.id = JobIdOf(message);
@@ -141,8 +147,7 @@ Result<JobHead> DecodeHead(const JobMessage& message) {
     return Fail(ErrorKind::kInvalid, IdHeader(message) + " has a control character in it");
   }
   if (const auto type = FindHeader(message.headers, kHeaderType)) {
-    if (type->size() > kJobTypeBytesMax ||
-        !std::all_of(type->begin(), type->end(), IsTypeCharacter)) {
+    if (!IsJobType(*type)) {
       return Fail(ErrorKind::kInvalid,
                   std::string(kHeaderType) + " \"" + OneLine(type->substr(0, 64)) +
                       "\" is not a word of at most " + std::to_string(kJobTypeBytesMax) +
@@ -177,10 +182,13 @@ Result<JobHead> DecodeHead(const JobMessage& message) {
 }
 
 std::string JobIdOf(const JobMessage& message) {
-  for (const std::string_view name : {kHeaderJobId, kHeaderMessageId}) {
-    if (const auto id = FindHeader(message.headers, name); id && !id->empty()) {
-      return std::string(*id);
-    }
+  if (const auto id = FindHeader(message.headers, kHeaderJobId); id && !id->empty()) {
+    // Only the queue knows the place of a message, and only once it has it.
+    if (id->front() == '*') return PlainId(message) + std::string(id->substr(1));
+    return std::string(*id);
+  }
+  if (const auto id = FindHeader(message.headers, kHeaderMessageId); id && !id->empty()) {
+    return std::string(*id);
   }
   return PlainId(message);
 }

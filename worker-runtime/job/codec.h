@@ -25,7 +25,12 @@ inline constexpr std::size_t kDeadMessageBytesMax = 2048;
 // A malformed traceparent is ignored, as W3C Trace Context asks.
 Result<JobHead> DecodeHead(const JobMessage& message);
 
-// The id of a message whether or not its head can be decoded: for logs and dead letters.
+// What DecodeHead asks of Lk-Type (empty is a job without a type) and of traceparent.
+bool IsJobType(std::string_view text);
+bool IsTraceparent(std::string_view text);
+
+// The id of a message whether or not its head can be decoded: for logs and dead letters. Lk-Job-Id
+// with '*' at its start is "<stream>.<sequence>" and what follows the '*'.
 std::string JobIdOf(const JobMessage& message);
 
 // One message to publish.
@@ -48,7 +53,7 @@ OutMessage EncodeMove(const JobMessage& message, std::string_view lane);
 // and
 //   no other dead letter of the pool has it, whatever the job's id. Other Nats-*
 //   headers are orders to the server about the first publish and do not travel.
-// - Lk-Dead-* headers of an earlier death are replaced.
+// - Lk-Dead-* headers of an earlier death are replaced, and Lk-Job-Id is the id, without a '*'.
 // - Lk-Dead-Message is the first line of the message; further ones are Lk-Dead-Output when the
 //   letter has no output of its own.
 // Normally one message. When payload and headers together exceed `bytes_max` (the server's

@@ -244,6 +244,46 @@ TEST(DecodeHeadTest, AnIdOfItsOwnGoesBeforeTheServers) {
             "Lk-Job-Id has a control character in it");
 }
 
+struct StarCase {
+  const char* name;
+  const char* header;
+  const char* id;
+};
+void PrintTo(const StarCase& row, std::ostream* out) { *out << row.name; }
+
+class StarIdTest : public testing::TestWithParam<StarCase> {};
+
+TEST_P(StarIdTest, IsTheSameInHeadMoveAndDeadLetter) {
+  const auto& [name, header, id] = GetParam();
+  const JobMessage message = Message({{"Nats-Msg-Id", "k3x9qa2bxx"}, {"lk-job-id", header}});
+  EXPECT_EQ(JobIdOf(message), id);
+  EXPECT_EQ(DecodeHead(message)->id, id);
+  EXPECT_EQ(FindHeader(EncodeMove(message, "short").headers, "Lk-Job-Id"), id);
+  const auto dead = EncodeDeadLetter(message, kLetter, kOrigin, kLarge);
+  EXPECT_EQ(FindHeader(dead[0].headers, "Lk-Dead-Job-Id"), id);
+  // Whoever publishes the letter by hand keeps the id.
+  EXPECT_EQ(FindHeader(dead[0].headers, "Lk-Job-Id"), id);
+}
+
+INSTANTIATE_TEST_SUITE_P(Rows, StarIdTest,
+                         testing::Values(StarCase{"AStarIsThePlace", "*.k3x9qa2b",
+                                                  "LK_a_b_c.7.k3x9qa2b"},
+                                         StarCase{"AlsoAlone", "*", "LK_a_b_c.7"},
+                                         StarCase{"OnlyTheFirst", "**", "LK_a_b_c.7*"},
+                                         StarCase{"OnlyInFront", "a*", "a*"}),
+                         [](const auto& test) { return std::string(test.param.name); });
+
+TEST(DecodeHeadTest, AnIdThatIsTooLongWithItsPlaceIsRefused) {
+  const auto head = DecodeHead(Message({{"Lk-Job-Id", "*" + std::string(250, 'x')}}));
+  ASSERT_FALSE(head);
+  EXPECT_THAT(head.error().message, HasSubstr("Lk-Job-Id has 260 bytes"));
+}
+
+// A star is our word in our header. Ids of producers that were there before mean what they say.
+TEST(DecodeHeadTest, AStarInTheServersIdIsAStar) {
+  EXPECT_EQ(DecodeHead(Message({{"Nats-Msg-Id", "*.a"}}))->id, "*.a");
+}
+
 TEST(DecodeHeadTest, ReadsATimeoutOfTheJob) {
   EXPECT_EQ(DecodeHead(Message({{"Lk-Timeout", "90s"}}))->timeout, std::chrono::seconds(90));
   EXPECT_EQ(DecodeHead(Message())->timeout, std::nullopt);

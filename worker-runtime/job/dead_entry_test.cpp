@@ -185,6 +185,16 @@ TEST(EncodeReplayTest, CountsEveryReplayAndKeepsTheFirstId) {
   }
 }
 
+// The job is put in another place each time; its name stays the one its producer was told.
+TEST(EncodeReplayTest, KeepsTheIdThatNamedTheFirstPlace) {
+  JobMessage job = Job({{"Nats-Msg-Id", "k3x9qa2bxx"}, {"Lk-Job-Id", "*.k3x9qa2b"}});
+  for (int replays = 1; replays <= 3; ++replays) {
+    job.headers = EncodeReplay(Entry(job), kNow).headers;
+    job.sequence += 10;
+    EXPECT_EQ(DecodeHead(job)->id, "LK_studio_media_short.7.k3x9qa2b");
+  }
+}
+
 TEST(EncodeReplayTest, ADeadlineTravelsUntilItHasPassed) {
   const DeadEntry entry = Entry(Job({{"lk-deadline", FormatRfc3339(kNow + seconds(5))}}));
   EXPECT_TRUE(FindHeader(EncodeReplay(entry, kNow).headers, "Lk-Deadline"));

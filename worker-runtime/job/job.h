@@ -32,7 +32,7 @@ struct JobMessage {
 
 // What the headers of the queue contract say; made by DecodeJob.
 struct JobHead {
-  std::string id;    // Lk-Job-Id, else Nats-Msg-Id, else "<stream>.<sequence>".
+  std::string id;    // Lk-Job-Id (see JobIdOf), else Nats-Msg-Id, else "<stream>.<sequence>".
   std::string type;  // Lk-Type; empty when the message has none.
   std::optional<std::chrono::system_clock::time_point> deadline;  // Lk-Deadline.
   std::optional<std::chrono::milliseconds> timeout;  // Lk-Timeout; the lane's still holds.

@@ -8,12 +8,13 @@ namespace {
 
 constexpr std::array<std::pair<Tracking, std::string_view>, 3> kTrackings{
     {{Tracking::kFull, "Full"}, {Tracking::kFailures, "Failures"}, {Tracking::kNone, "None"}}};
-constexpr std::array<std::pair<JobState, std::string_view>, 5> kStates{
+constexpr std::array<std::pair<JobState, std::string_view>, 6> kStates{
     {{JobState::kRunning, "running"},
      {JobState::kWaiting, "waiting"},
      {JobState::kDone, "done"},
      {JobState::kDead, "dead"},
-     {JobState::kMoved, "moved"}}};
+     {JobState::kMoved, "moved"},
+     {JobState::kCancelled, "cancelled"}}};
 
 template <typename T, std::size_t size>
 std::string_view NameIn(const std::array<std::pair<T, std::string_view>, size>& names, T value) {

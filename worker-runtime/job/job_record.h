@@ -9,6 +9,8 @@
 //                    │  ▲  └──▶ kDead, kMoved
 //                    ▼  │
 //                  kWaiting     for another attempt, or because it was interrupted
+//
+//   (none), kRunning, kWaiting ─somebody asked for it─▶ kCancelled
 #pragma once
 
 #include <cstddef>
@@ -26,6 +28,8 @@ inline constexpr std::size_t kCheckpointBytesMax = 256 * 1024;
 inline constexpr std::size_t kResultBytesMax = 64 * 1024;
 inline constexpr std::size_t kProgressNoteBytesMax = 256;
 inline constexpr std::size_t kRecordHistoryMax = 10;  // Earlier lives; the oldest go first.
+inline constexpr std::size_t kPastRunsMax = 10;       // The oldest go first.
+inline constexpr std::size_t kPastRunErrorBytesMax = 256;
 
 // How much is written down about the jobs of a lane.
 enum class Tracking {
@@ -36,8 +40,9 @@ enum class Tracking {
 std::string_view NameOf(Tracking tracking);  // "Full", "Failures", "None"
 std::optional<Tracking> TrackingFromName(std::string_view name);
 
-enum class JobState { kRunning, kWaiting, kDone, kDead, kMoved };
-std::string_view NameOf(JobState state);  // "running", "waiting", "done", "dead", "moved"
+enum class JobState { kRunning, kWaiting, kDone, kDead, kMoved, kCancelled };
+// "running", "waiting", "done", "dead", "moved", "cancelled"
+std::string_view NameOf(JobState state);
 std::optional<JobState> JobStateFromName(std::string_view name);
 
 // An earlier life of a job id: before a replay, or an earlier message with the same id.
@@ -48,6 +53,20 @@ struct PastLife {
   int crashes = 0;
   WallTime ended_at{};
   bool operator==(const PastLife&) const = default;
+};
+
+// A run that did not end its job: the next one goes on.
+inline constexpr std::string_view kRunFailed = "failed";
+inline constexpr std::string_view kRunCrashed = "crashed";
+inline constexpr std::string_view kRunInterrupted = "interrupted";
+inline constexpr std::string_view kRunMoved = "moved";  // To another lane: its time was over.
+struct PastRun {
+  WallTime started_at{};
+  WallTime ended_at{};
+  std::string outcome;  // One of the words above.
+  std::string worker;
+  std::string error;  // Its beginning.
+  bool operator==(const PastRun&) const = default;
 };
 
 struct JobRecord {
@@ -82,11 +101,13 @@ struct JobRecord {
   std::string dead_reason;  // With kDead: one of the words of settlement.h.
   std::string moved_to;     // With kMoved: the lane.
   std::vector<PastLife> history;
+  // Of this life; empty for a job that is done on its first run.
+  std::vector<PastRun> past_runs;
 
   bool operator==(const JobRecord&) const = default;
 };
 
-// kDone, kDead or kMoved: no handler will run for this message again.
+// kDone, kDead, kMoved or kCancelled: no handler will run for this message again.
 bool Finished(const JobRecord& record);
 
 }  // namespace lanekeeper

@@ -31,6 +31,19 @@ void RememberError(JobRecord& record, std::string why, std::string error_class) 
   record.error_class = std::move(error_class);
 }
 
+// The run that has just ended did not end the job.
+void RememberRun(JobRecord& record, std::string_view outcome, WallTime ended_at) {
+  PastRun run{.started_at = record.started_at,
+              .ended_at = ended_at,
+              .outcome = std::string(outcome),
+              .worker = record.worker};
+  if (outcome == kRunFailed || outcome == kRunCrashed) {
+    run.error = record.error.substr(0, kPastRunErrorBytesMax);
+  }
+  if (record.past_runs.size() >= kPastRunsMax) record.past_runs.erase(record.past_runs.begin());
+  record.past_runs.push_back(std::move(run));
+}
+
 // The record of a message that has none yet. `before`: an earlier life of the id; `moved`: the
 // record in the lane it came from, which goes on here.
 JobRecord NewRecord(const Arrival& arrival, const std::optional<JobRecord>& before,
@@ -63,7 +76,8 @@ Decided Dead(JobRecord record, std::string_view reason, std::vector<std::string>
   return {std::move(letter), std::move(record)};
 }
 
-Decided Again(JobRecord record, std::chrono::milliseconds delay) {
+Decided Again(JobRecord record, std::string_view outcome, std::chrono::milliseconds delay) {
+  RememberRun(record, outcome, record.ended_at);
   record.state = JobState::kWaiting;
   return {RetryAfter{delay}, std::move(record)};
 }
@@ -116,6 +130,7 @@ Receipt DecideReceipt(const SettlementPolicy& policy, const Arrival& arrival,
   }
   switch (record->state) {
     case JobState::kDone:
+    case JobState::kCancelled:
       return Settle{Ack{}, std::nullopt};
     case JobState::kDead:
       return Settle{LetterOf(*record), std::nullopt};
@@ -126,6 +141,7 @@ Receipt DecideReceipt(const SettlementPolicy& policy, const Arrival& arrival,
       ++crashed.crashes;
       RememberError(crashed, "worker " + crashed.worker + " died, or lost its lease, while it ran",
                     "worker-death");
+      RememberRun(crashed, kRunCrashed, now);
       return StartOrDie(policy, arrival, std::move(crashed), now);
     }
     case JobState::kWaiting:
@@ -184,17 +200,18 @@ Decided DecideSettlement(const SettlementPolicy& policy, JobRecord record, const
       return Dead(std::move(record), kDeadCrashesUsedUp, crashed->output);
     }
     const auto delay = policy.backoff.After(record.crashes);
-    return Again(std::move(record), delay);
+    return Again(std::move(record), kRunCrashed, delay);
   }
   // Its own limit holds in every lane.
   if (ending.overran && !ending.own_time && !policy.overrun_lane.empty()) {
+    RememberRun(record, kRunMoved, now);
     record.state = JobState::kMoved;
     record.moved_to = policy.overrun_lane;
     return {MoveLane{policy.overrun_lane}, std::move(record)};
   }
   if (std::holds_alternative<Interrupted>(ending.outcome) && !ending.overran) {
     ++record.interruptions;
-    return Again(std::move(record), std::chrono::milliseconds(0));
+    return Again(std::move(record), kRunInterrupted, std::chrono::milliseconds(0));
   }
   const auto* failed = std::get_if<Failed>(&ending.outcome);
   ++record.attempts;
@@ -209,7 +226,7 @@ Decided DecideSettlement(const SettlementPolicy& policy, JobRecord record, const
   }
   std::chrono::milliseconds delay = policy.backoff.After(record.attempts);
   if (failed != nullptr && failed->retry_after) delay = std::max(delay, *failed->retry_after);
-  return Again(std::move(record), delay);
+  return Again(std::move(record), kRunFailed, delay);
 }
 
 Decided DecideUnknownType(JobRecord record, std::string_view type, WallTime now) {

@@ -199,6 +199,45 @@ TEST(DecideSettlementTest, AHugeErrorIsCut) {
   EXPECT_EQ(decided.record.error.size(), 2048U);
 }
 
+// ---- Runs that did not end their job ----
+
+JobRecord RunningRecord() { return {.id = "a", .runs = 1, .worker = "w-1", .started_at = kBefore}; }
+
+TEST(PastRunsTest, NothingIsAddedForAJobThatIsDone) {
+  EXPECT_TRUE(DecideSettlement(kPolicy, RunningRecord(), {Done{}}, kNow).record.past_runs.empty());
+}
+
+TEST(PastRunsTest, NothingIsAddedForTheRunThatEndsTheJob) {
+  EXPECT_TRUE(
+      DecideSettlement(kPolicy, RunningRecord(), {Rejected{"no"}}, kNow).record.past_runs.empty());
+}
+
+TEST(PastRunsTest, EachSaysHowItEnded) {
+  SettlementPolicy policy = kPolicy;
+  policy.overrun_lane = "long";
+  const auto run_of = [&](Ending ending) {
+    return DecideSettlement(policy, RunningRecord(), ending, kNow).record.past_runs.at(0);
+  };
+  EXPECT_EQ(run_of({Failed{"x"}}), (PastRun{kBefore, kNow, "failed", "w-1", "x"}));
+  EXPECT_EQ(run_of({Crashed{"y"}}), (PastRun{kBefore, kNow, "crashed", "w-1", "y"}));
+  EXPECT_EQ(run_of({Interrupted{}}), (PastRun{kBefore, kNow, "interrupted", "w-1", ""}));
+  EXPECT_EQ(run_of(kOverran), (PastRun{kBefore, kNow, "moved", "w-1", ""}));
+}
+
+TEST(PastRunsTest, TheLastTenAreKeptAndTheirErrorsCut) {
+  SettlementPolicy policy = kPolicy;
+  policy.attempts_max = 100;
+  JobRecord record = RunningRecord();
+  for (int n = 0; n < 12; ++n) {
+    record.worker = "w-" + std::to_string(n);
+    record = DecideSettlement(policy, record, {Failed{std::string(5000, 'x')}}, kNow).record;
+  }
+  ASSERT_EQ(record.past_runs.size(), kPastRunsMax);
+  EXPECT_EQ(record.past_runs.front().worker, "w-2");
+  EXPECT_EQ(record.past_runs.back().worker, "w-11");
+  EXPECT_EQ(record.past_runs.back().error.size(), kPastRunErrorBytesMax);
+}
+
 TEST(DecideUnknownTypeTest, IsADeadLetter) {
   const Decided decided = DecideUnknownType({}, "flying", kNow);
   EXPECT_EQ(
@@ -276,6 +315,25 @@ TEST_F(DecideReceiptTest, AWorkerThatDiedCostsACrash) {
   EXPECT_EQ(std::get<Start>(receipt).record.attempts, 1);
 }
 
+TEST_F(DecideReceiptTest, ARunThatLostItsWorkerIsRemembered) {
+  JobRecord record = Record(JobState::kRunning);
+  record.started_at = kBefore;
+  const Receipt receipt = Decide(record);
+  ASSERT_TRUE(std::holds_alternative<Start>(receipt));
+  EXPECT_EQ(std::get<Start>(receipt).record.past_runs,
+            (std::vector<PastRun>{{kBefore, kNow, "crashed", "w-1",
+                                   "worker w-1 died, or lost its lease, while it ran"}}));
+}
+
+TEST_F(DecideReceiptTest, ANewLifeHasNoPastRuns) {
+  JobRecord dead = Record(JobState::kDead);
+  dead.sequence = 3;
+  dead.past_runs = {{kBefore, kBefore, "failed", "w-1", "x"}};
+  const Receipt receipt = Decide(dead);
+  ASSERT_TRUE(std::holds_alternative<Start>(receipt));
+  EXPECT_TRUE(std::get<Start>(receipt).record.past_runs.empty());
+}
+
 TEST_F(DecideReceiptTest, TheLastCrashIsQuarantineWithoutAnotherRun) {
   JobRecord record = Record(JobState::kRunning);
   record.crashes = 1;
@@ -294,6 +352,26 @@ TEST_F(DecideReceiptTest, TheLastCrashIsQuarantineWithoutAnotherRun) {
 
 TEST_F(DecideReceiptTest, WhatIsDoneIsAcknowledgedAndNotRun) {
   EXPECT_EQ(Decide(Record(JobState::kDone)), Receipt(Settle{Ack{}, std::nullopt}));
+}
+
+TEST_F(DecideReceiptTest, WhatIsCancelledIsAcknowledgedAndNotRun) {
+  EXPECT_EQ(Decide(Record(JobState::kCancelled)), Receipt(Settle{Ack{}, std::nullopt}));
+}
+
+// Sent again, it is a new life: somebody decided that it shall run.
+TEST_F(DecideReceiptTest, AnotherMessageOfACancelledIdStarts) {
+  JobRecord cancelled = Record(JobState::kCancelled);
+  cancelled.sequence = 3;
+  const Receipt receipt = Decide(cancelled);
+  ASSERT_TRUE(std::holds_alternative<Start>(receipt));
+  EXPECT_EQ(std::get<Start>(receipt).record.history.at(0).state, JobState::kCancelled);
+}
+
+// Cancelled on its way to another lane, before it was there.
+TEST_F(DecideReceiptTest, AMoveThatWasCancelledBeforeItArrivedIsNotRun) {
+  head_.moved_from = "short.3";
+  const JobRecord cancelled{.id = "job", .state = JobState::kCancelled, .moved_from = "short.3"};
+  EXPECT_EQ(Decide(cancelled), Receipt(Settle{Ack{}, std::nullopt}));
 }
 
 TEST_F(DecideReceiptTest, WhatWasDecidedButNotToldIsToldAgain) {

@@ -4,23 +4,30 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "worker-runtime/job/service_times.h"
+#include "worker-runtime/job/type_counts.h"
 
 namespace lanekeeper {
 
 inline constexpr std::chrono::seconds kWorkerReportInterval{5};
 // A worker not heard of for this long is no longer counted.
 inline constexpr std::chrono::seconds kWorkerReportExpiry{16};
+inline constexpr std::size_t kReportTypesMax = 32;
 
 // What a request on WorkerControlSubject may say. These two are answered with a report…
 inline constexpr std::string_view kControlDrain = "drain";
 inline constexpr std::string_view kControlUndrain = "undrain";
 // …and "holds <instance> <job id>" with "yes" or "no": whether that process has that job in hand.
 inline constexpr std::string_view kControlHolds = "holds ";
+// "fence <instance> <job id>", answered likewise: the record of that running job was written by
+// somebody else, most likely cancelled; the worker looks at it at once.
+inline constexpr std::string_view kControlFence = "fence ";
 inline constexpr std::string_view kControlYes = "yes";
 inline constexpr std::string_view kControlNo = "no";
 
@@ -43,6 +50,9 @@ struct WorkerReport {
   std::chrono::seconds oldest_running{0};
   // Of handlers that came to their own end (done or failed), since the worker started.
   ServiceCounts service{};
+  // The same by type, of the most used ones; the most used first. At most kReportTypesMax. Only in
+  // reports that come every kWorkerReportInterval, and in the last one.
+  std::vector<TypeService> types;
   bool operator==(const WorkerReport&) const = default;
 };
 

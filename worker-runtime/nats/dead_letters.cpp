@@ -8,8 +8,8 @@
 
 #include "worker-runtime/base/backoff.h"
 #include "worker-runtime/base/clock.h"
-#include "worker-runtime/base/duration.h"
 #include "worker-runtime/job/names.h"
+#include "worker-runtime/nats/stream_pages.h"
 
 namespace lanekeeper::nats {
 namespace {
@@ -17,14 +17,10 @@ namespace {
 using nlohmann::json;
 using std::chrono::steady_clock;
 
-constexpr std::uint64_t kPageMessages = 256;
-constexpr std::size_t kPageBytes = 4 << 20;  // The server ends a page behind the message over it.
 constexpr int kPagesPerList = 40;
 constexpr std::size_t kListMax = 1000;
 // The two parts of a dead letter are published one after the other; others may come between.
 constexpr std::uint64_t kPartDistanceMax = 1024;
-// Backwards through a stream with holes: how far one step goes at most.
-constexpr std::uint64_t kWindowMax = 4096;
 constexpr Backoff kBackoff{.initial = std::chrono::milliseconds(50),
                            .max = std::chrono::milliseconds(2000)};
 
@@ -117,44 +113,17 @@ std::string DeadLetters::SubjectOf(const DeadFilter& filter) const {
   return DeadSubject({pool_namespace_, pool_, *filter.lane});
 }
 
-// A batch of a direct get: each message as it is stored, then an empty one with status 204.
 Result<DeadLetters::Page> DeadLetters::ReadPage(std::uint64_t from, std::uint64_t to,
                                                 const std::string& subject) const {
-  const std::string what = "reading stream " + stream_ + " from " + std::to_string(from);
-  const auto deadline = steady_clock::now() + timeout_;
-  Connection& connection = jetstream_.connection();
-  const std::string inbox = connection.NewInbox();
-  auto answers = connection.Subscribe(inbox, kPageMessages + 1);
-  if (!answers) return Wrap(std::move(answers).error(), what);
-  const json request = {{"seq", from},
-                        {"next_by_subj", subject},
-                        {"batch", kPageMessages},
-                        {"max_bytes", kPageBytes}};
-  auto asked = connection.PublishRequest("$JS.API.DIRECT.GET." + stream_, inbox, request.dump());
-  if (!asked) return Wrap(std::move(asked).error(), what);
-
   Page page;
-  while (true) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - steady_clock::now());
-    auto answer = (*answers)->Next(std::max(left, std::chrono::milliseconds(0)));
-    if (!answer) {
-      return Fail(ErrorKind::kRetryable, what + ": no answer in " + FormatDuration(timeout_));
-    }
-    if (answer->status == 204 && !answer->Header("Nats-Sequence")) {
-      if (answer->Header("Nats-Num-Pending") == "0" || page.next > to) page.next = 0;
-      return page;
-    }
-    auto stored = ParseStoredMessage(*answer);
-    if (!stored && stored.error().cause == ApiCause::kMessageMissing) return page;
-    if (!stored) return Wrap(std::move(stored).error(), what);
-    if (stored->sequence > to) {
-      page.next = 0;
-      return page;
-    }
-    page.next = stored->sequence + 1;
-    page.entries.push_back(ToEntry(*std::move(stored)));
-    page.entries.back().payload = {};
-  }
+  auto next =
+      nats::ReadPage(jetstream_, stream_, subject, from, to, timeout_, [&](StoredMessage stored) {
+        page.entries.push_back(ToEntry(std::move(stored)));
+        page.entries.back().payload = {};
+      });
+  if (!next) return tl::unexpected(std::move(next).error().error);
+  page.next = *next;
+  return page;
 }
 
 DeadEntry DeadLetters::ToEntry(StoredMessage stored) const {
@@ -212,28 +181,28 @@ Result<DeadList> DeadLetters::ListOldestFirst(const DeadListOptions& options,
   return list;
 }
 
-// JetStream reads forwards only: window by window backwards, each read forwards.
 Result<DeadList> DeadLetters::ListNewestFirst(const DeadListOptions& options,
                                               const StreamState& state) const {
   const std::string subject = SubjectOf(options.filter);
   DeadList list;
   std::uint64_t high = state.last_sequence;
   if (options.from != 0) high = std::min(high, options.from);
-  std::uint64_t width = kPageMessages;
-  for (int pages = 0; high >= state.first_sequence;) {
+  BackwardWindows windows(state.first_sequence, high);
+  for (int pages = 0; !windows.Over();) {
     if (pages >= kPagesPerList) {
-      list.next = high;
+      list.next = windows.high();
       return list;
     }
-    const std::uint64_t low =
-        high - state.first_sequence >= width ? high - width + 1 : state.first_sequence;
     std::vector<DeadEntry> window;
-    for (std::uint64_t at = low; at != 0; ++pages) {
-      auto page = ReadPage(at, high, subject);
+    bool narrowed = false;
+    for (std::uint64_t at = windows.low(); at != 0 && !narrowed; ++pages) {
+      auto page = ReadPage(at, windows.high(), subject);
       if (!page) return tl::unexpected(std::move(page).error());
       std::ranges::move(page->entries, std::back_inserter(window));
       at = page->next;
+      narrowed = at != 0 && windows.Narrow();
     }
+    if (narrowed) continue;
     std::ranges::reverse(window);
     for (DeadEntry& entry : window) {
       if (entry.part == DeadPart::kSecond || !Matches(options.filter, entry)) continue;
@@ -243,8 +212,7 @@ Result<DeadList> DeadLetters::ListNewestFirst(const DeadListOptions& options,
       }
       list.entries.push_back(std::move(entry));
     }
-    width = window.empty() ? std::min(width * 2, kWindowMax) : kPageMessages;
-    high = low - 1;
+    windows.Next(window.empty());
   }
   return list;
 }

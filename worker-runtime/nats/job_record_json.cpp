@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -83,6 +84,25 @@ std::string WritePastLife(const PastLife& past) {
   return object.Take();
 }
 
+std::string WritePastRun(const PastRun& run) {
+  ObjectText object;
+  object.Text("outcome", run.outcome);
+  AddTime(object, "started", run.started_at);
+  AddTime(object, "ended", run.ended_at);
+  AddText(object, "worker", run.worker);
+  AddText(object, "error", run.error);
+  return object.Take();
+}
+
+template <typename T>
+void AddList(ObjectText& object, std::string_view name, const std::vector<T>& entries,
+             std::string (*write)(const T&)) {
+  if (entries.empty()) return;
+  std::string list;
+  for (const T& entry : entries) list += (list.empty() ? "[" : ",") + write(entry);
+  object.Raw(name, list + ']');
+}
+
 // Reads fields and remembers the first one that is not what it should be.
 class ObjectFields {
  public:
@@ -133,6 +153,19 @@ class ObjectFields {
   void Bad(std::string_view name) {
     if (bad_.empty()) bad_ = name;
   }
+  // Calls `read` for each of the objects in a list of at most `entries_max`.
+  void List(const char* name, std::size_t entries_max,
+            const std::function<void(ObjectFields&)>& read) {
+    const json* list = Find(name);
+    if (list == nullptr) return;
+    if (!list->is_array() || list->size() > entries_max) return Bad(name);
+    for (const json& entry : *list) {
+      if (!entry.is_object()) return Bad(name);
+      ObjectFields fields(entry);
+      read(fields);
+      if (!fields.bad().empty()) return Bad(std::string(name) + "." + fields.bad());
+    }
+  }
   const json* Find(const char* name) const {
     const auto found = object_.find(name);
     return found == object_.end() ? nullptr : &*found;
@@ -172,13 +205,8 @@ std::string WriteJobRecord(const JobRecord& record) {
   AddText(object, "error_class", record.error_class);
   AddText(object, "dead_reason", record.dead_reason);
   AddText(object, "moved_to", record.moved_to);
-  if (!record.history.empty()) {
-    std::string list;
-    for (const PastLife& past : record.history) {
-      list += (list.empty() ? "[" : ",") + WritePastLife(past);
-    }
-    object.Raw("history", list + ']');
-  }
+  AddList(object, "history", record.history, &WritePastLife);
+  AddList(object, "past_runs", record.past_runs, &WritePastRun);
   return object.Take();
 }
 
@@ -211,22 +239,20 @@ Result<JobRecord> ReadJobRecord(std::string_view text) {
   record.error_class = fields.Text("error_class");
   record.dead_reason = fields.Text("dead_reason");
   record.moved_to = fields.Text("moved_to");
-  if (const json* history = fields.Find("history")) {
-    if (!history->is_array() || history->size() > kRecordHistoryMax) fields.Bad("history");
-    for (const json& entry : *history) {
-      if (!entry.is_object()) {
-        fields.Bad("history");
-        break;
-      }
-      ObjectFields past(entry);
-      record.history.push_back({.state = past.State(),
-                                .reason = past.Text("reason"),
-                                .attempts = past.Count("attempts"),
-                                .crashes = past.Count("crashes"),
-                                .ended_at = past.Time("ended")});
-      if (!past.bad().empty()) fields.Bad("history." + past.bad());
-    }
-  }
+  fields.List("history", kRecordHistoryMax, [&](ObjectFields& past) {
+    record.history.push_back({.state = past.State(),
+                              .reason = past.Text("reason"),
+                              .attempts = past.Count("attempts"),
+                              .crashes = past.Count("crashes"),
+                              .ended_at = past.Time("ended")});
+  });
+  fields.List("past_runs", kPastRunsMax, [&](ObjectFields& past) {
+    record.past_runs.push_back({.started_at = past.Time("started"),
+                                .ended_at = past.Time("ended"),
+                                .outcome = past.Text("outcome"),
+                                .worker = past.Text("worker"),
+                                .error = past.Text("error")});
+  });
   if (!fields.bad().empty()) return Fail(ErrorKind::kInvalid, "job record: " + fields.bad());
   return record;
 }

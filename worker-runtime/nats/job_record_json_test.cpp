@@ -36,7 +36,9 @@ JobRecord FullRecord() {
       .error_class = "io",
       .dead_reason = "attempts-used-up",
       .moved_to = "long",
-      .history = {{JobState::kDone, "", 1, 0, At(4)}, {JobState::kDead, "rejected", 2, 1, At(5)}}};
+      .history = {{JobState::kDone, "", 1, 0, At(4)}, {JobState::kDead, "rejected", 2, 1, At(5)}},
+      .past_runs = {{At(6), At(7), "failed", "media-short-x", "disk \"full\""},
+                    {At(8), At(9), "interrupted", "media-short-y", ""}}};
 }
 
 TEST(JobRecordJson, ReadsBackEverythingItWrote) {
@@ -66,7 +68,10 @@ TEST(JobRecordJson, NamesTheFieldThatIsWrong) {
         BadCase{R"({"id":"a","state":"done","stored":"now"})", "stored"},
         BadCase{R"({"id":"a","state":"done","progress":2})", "progress"},
         BadCase{R"({"id":"a","state":"done","result_base64":"!"})", "result_base64"},
-        BadCase{R"({"id":"a","state":"done","history":[{"state":"x"}]})", "history.state"}}) {
+        BadCase{R"({"id":"a","state":"done","history":[{"state":"x"}]})", "history.state"},
+        BadCase{R"({"id":"a","state":"done","history":[1]})", "history"},
+        BadCase{R"({"id":"a","state":"done","past_runs":{}})", "past_runs"},
+        BadCase{R"({"id":"a","state":"done","past_runs":[{"ended":"x"}]})", "past_runs.ended"}}) {
     const auto read = ReadJobRecord(row.text);
     ASSERT_FALSE(read.has_value()) << row.text;
     EXPECT_EQ(read.error().message, std::string("job record: ") + row.field);

@@ -1,16 +1,22 @@
 #include "worker-runtime/nats/worker_report_json.h"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <utility>
+
+#include "worker-runtime/job/codec.h"
 
 namespace lanekeeper::nats {
 namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kTextMax = 8192;  // With every bucket of `service` in use it is under 5 KiB.
+constexpr std::size_t kTextMax = 16 * 1024;
+// Types are left out beyond it. With every bucket of `service` in use and no types it is under 5
+// KiB.
+constexpr std::size_t kTextWithTypesMax = 8192;
 constexpr std::size_t kWorkerNameMax = 253;  // A pod's name.
 constexpr int kSlotsMax = 100'000;
 constexpr std::int64_t kCountMax = std::int64_t{1} << 53;  // What every JSON reader can hold.
@@ -68,6 +74,48 @@ std::optional<ServiceCounts> ReadService(const json& sparse) {
   return counts;
 }
 
+std::optional<SparseServiceCounts> ReadSparse(const json& sparse) {
+  const auto counts = ReadService(sparse);
+  if (!counts) return std::nullopt;
+  SparseServiceCounts read;
+  for (std::size_t bucket = 0; bucket < counts->size(); ++bucket) {
+    if ((*counts)[bucket] > 0) {
+      read.emplace_back(static_cast<std::uint8_t>(bucket), (*counts)[bucket]);
+    }
+  }
+  return read;
+}
+
+std::optional<std::vector<TypeService>> ReadTypes(const json& list) {
+  if (!list.is_array() || list.size() > kReportTypesMax) return std::nullopt;
+  std::vector<TypeService> types;
+  for (const json& entry : list) {
+    if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string()) return std::nullopt;
+    const auto& type = entry[0].get_ref<const std::string&>();
+    const bool known = std::any_of(types.begin(), types.end(),
+                                   [&](const TypeService& read) { return read.type == type; });
+    auto service = ReadSparse(entry[1]);
+    if (known || type.size() > kJobTypeBytesMax || !service) return std::nullopt;
+    types.push_back({type, *std::move(service)});
+  }
+  return types;
+}
+
+std::string Dump(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+// `[["film",[[40,3]]],…]`, as many as fit into `bytes_max`.
+std::string WriteTypes(const std::vector<TypeService>& types, std::size_t bytes_max) {
+  std::string text;
+  for (const TypeService& type : types) {
+    const std::string entry = Dump(json::array({type.type, type.service}));
+    if (text.size() + entry.size() + 2 > bytes_max) break;
+    text += (text.empty() ? "[" : ",") + entry;
+  }
+  return text.empty() ? text : text + ']';
+}
+
 }  // namespace
 
 std::string WriteWorkerReport(const WorkerReport& report) {
@@ -85,11 +133,18 @@ std::string WriteWorkerReport(const WorkerReport& report) {
                        {"dead", report.dead},
                        {"oldest_running_seconds", report.oldest_running.count()},
                        {"service", WriteService(report.service)}};
-  return object.dump(-1, ' ', false, json::error_handler_t::replace);
+  std::string text = Dump(object);
+  constexpr std::string_view kName = ",\"types\":";
+  if (report.types.empty() || text.size() + kName.size() > kTextWithTypesMax) return text;
+  const std::string types =
+      WriteTypes(report.types, kTextWithTypesMax - text.size() - kName.size());
+  if (types.empty()) return text;
+  text.pop_back();
+  return text.append(kName).append(types).append(1, '}');
 }
 
 Result<WorkerReport> ReadWorkerReport(std::string_view text) {
-  if (text.size() > kTextMax) return Bad("more than 8 KiB");
+  if (text.size() > kTextMax) return Bad("more than 16 KiB");
   const json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!object.is_object()) return Bad("not a JSON object");
   WorkerReport report;
@@ -131,6 +186,11 @@ Result<WorkerReport> ReadWorkerReport(std::string_view text) {
     const auto counts = ReadService(*service);
     if (!counts) return Bad("service");
     report.service = *counts;
+  }
+  if (const auto types = object.find("types"); types != object.end()) {
+    auto read = ReadTypes(*types);
+    if (!read) return Bad("types");
+    report.types = *std::move(read);
   }
   return report;
 }

@@ -20,15 +20,17 @@ ServiceCounts Counts(std::initializer_list<std::pair<std::size_t, std::uint64_t>
 TEST(WorkerReportJson, ReadsBackWhatItWrote) {
   for (const WorkerState state : {WorkerState::kRunning, WorkerState::kDraining,
                                   WorkerState::kDrained, WorkerState::kStopped}) {
-    const WorkerReport report{.worker = "media-short-abc",
-                              .state = state,
-                              .slots = 8,
-                              .running = 3,
-                              .done = 1'000'000'000'000,
-                              .failed = 2,
-                              .dead = 1,
-                              .oldest_running = std::chrono::hours(400),
-                              .service = Counts({{0, 5}, {12, 1'000'000'000'000}, {127, 1}})};
+    const WorkerReport report{
+        .worker = "media-short-abc",
+        .state = state,
+        .slots = 8,
+        .running = 3,
+        .done = 1'000'000'000'000,
+        .failed = 2,
+        .dead = 1,
+        .oldest_running = std::chrono::hours(400),
+        .service = Counts({{0, 5}, {12, 1'000'000'000'000}, {127, 1}}),
+        .types = {{"film", {{0, 5}, {12, 1'000'000'000'000}}}, {"", {{127, 1}}}}};
     const auto read = ReadWorkerReport(WriteWorkerReport(report));
     ASSERT_TRUE(read.has_value()) << read.error().message;
     EXPECT_EQ(*read, report);
@@ -55,6 +57,31 @@ TEST(WorkerReportJson, WritesOnlyBucketsInUse) {
       {.worker = "w", .oldest_running = std::chrono::seconds(42), .service = Counts({{3, 9}})}));
   EXPECT_EQ(report["service"], json::parse("[[3,9]]"));
   EXPECT_EQ(report["oldest_running_seconds"], 42);
+}
+
+TEST(WorkerReportJson, WritesTypesInOneLineEach) {
+  const json report = json::parse(
+      WriteWorkerReport({.worker = "w", .types = {{"thumbnail", {{12, 7}}}, {"film", {{40, 3}}}}}));
+  EXPECT_EQ(report["types"], json::parse(R"([["thumbnail",[[12,7]]],["film",[[40,3]]]])"));
+  EXPECT_FALSE(Good().contains("types"));
+}
+
+TEST(WorkerReportJson, LeastUsedTypesAreLeftOutSoThatOlderReadersTakeIt) {
+  WorkerReport report{.worker = "w"};
+  report.service.fill(std::uint64_t{1} << 53);
+  for (std::size_t n = 0; n < kReportTypesMax; ++n) {
+    std::string type = std::to_string(n);
+    type.resize(128, 't');
+    report.types.push_back({type, {{1, 1'000'000'000'000}, {2, 3}, {100, 5}}});
+  }
+  const std::string text = WriteWorkerReport(report);
+  EXPECT_LE(text.size(), 8192U);
+  const auto read = ReadWorkerReport(text);
+  ASSERT_TRUE(read.has_value()) << read.error().message;
+  EXPECT_GE(read->types.size(), 10U);
+  EXPECT_LT(read->types.size(), kReportTypesMax);
+  report.types.resize(read->types.size());
+  EXPECT_EQ(*read, report);
 }
 
 TEST(WorkerReportJson, TheLargestReportCanBeRead) {
@@ -99,6 +126,14 @@ TEST(WorkerReportJson, NamesTheFieldThatIsNonsense) {
       {"service", json::parse("[[3,-1]]")},
       {"service", json::parse("[[3,1.5]]")},
       {"service", json::parse("[[3,1],[3,1]]")},
+      {"types", "many"},
+      {"types", json::parse(R"(["a"])")},
+      {"types", json::parse(R"([["a"]])")},
+      {"types", json::parse(R"([[1,[]]])")},
+      {"types", json::parse(R"([["a",[[128,1]]]])")},
+      {"types", json::parse(R"([["a",[]],["a",[]]])")},
+      {"types", json::array({json::array({std::string(129, 'a'), json::array()})})},
+      {"types", json::array_t(33, json::array({"a", json::array()}))},
   };
   for (const auto& [field, value] : bad) {
     json report = Good();
@@ -113,7 +148,7 @@ TEST(WorkerReportJson, NamesTheFieldThatIsNonsense) {
 TEST(WorkerReportJson, RefusesWhatIsNoReport) {
   for (const std::string& text :
        {std::string(), std::string("{"), std::string("[]"), std::string("\xff\xfe"),
-        "{\"worker\":\"" + std::string(9000, 'a') + "\"}"}) {
+        "{\"worker\":\"" + std::string(17000, 'a') + "\"}"}) {
     EXPECT_FALSE(ReadWorkerReport(text).has_value());
   }
 }

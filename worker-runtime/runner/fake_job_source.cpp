@@ -179,13 +179,22 @@ Result<bool> FakeJobSource::Holds(std::uint64_t sequence) {
 }
 
 void FakeJobSource::SetHolder(std::string instance) {
-  const std::lock_guard lock(mutex_);
-  holder_ = std::move(instance);
+  SetHolder([holder = std::move(instance)](const std::string& asked, const std::string&) {
+    return !holder.empty() && holder == asked;
+  });
 }
 
-bool FakeJobSource::HeldBy(const std::string&, const std::string& instance, const std::string&) {
+void FakeJobSource::SetHolder(
+    std::function<bool(const std::string& instance, const std::string& id)> holds) {
   const std::lock_guard lock(mutex_);
-  return !holder_.empty() && holder_ == instance;
+  holds_ = std::move(holds);
+}
+
+bool FakeJobSource::HeldBy(const std::string&, const std::string& instance, const std::string& id) {
+  std::unique_lock lock(mutex_);
+  const auto holds = holds_;
+  lock.unlock();
+  return holds && holds(instance, id);
 }
 
 Result<void> FakeJobSource::Remove(const std::string& lease, const std::string& reason) {

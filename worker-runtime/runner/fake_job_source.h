@@ -36,6 +36,7 @@ class FakeJobSource final : public JobSource {
   void FailFetch(Result<void> result);  // Success: fetches work again.
   void FailPutDead(Result<void> result);
   void SetHolder(std::string instance);  // That answers for every job; empty = nobody does.
+  void SetHolder(std::function<bool(const std::string& instance, const std::string& id)> holds);
   void FailPutMoved(Result<void> result);
   void FailAcknowledge(Result<void> result);
   // Messages the server had already sent when it was told to stop: Withdraw returns them.
@@ -56,7 +57,7 @@ class FakeJobSource final : public JobSource {
   Result<void> PutMoved(const JobMessage& message, const std::string& lane) override;
   // True for what was added and not settled.
   Result<bool> Holds(std::uint64_t sequence) override;
-  // What SetHolder said last.
+  // As SetHolder said last.
   bool HeldBy(const std::string& worker, const std::string& instance,
               const std::string& id) override;
   Result<void> Remove(const std::string& lease, const std::string& reason) override;
@@ -81,7 +82,7 @@ class FakeJobSource final : public JobSource {
   Result<void> put_moved_result_;
   Result<void> acknowledge_result_;
   std::set<std::uint64_t> held_;
-  std::string holder_;
+  std::function<bool(const std::string& instance, const std::string& id)> holds_;
   int largest_fetch_ = 0;
   int last_fetch_ = 0;
 };

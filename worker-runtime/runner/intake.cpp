@@ -71,6 +71,7 @@ std::optional<Turned> Intake::Admit(RunningJob& job, std::optional<JobRecord> tr
 
 std::optional<Turned> Intake::AdmitWithRecord(RunningJob& job,
                                               std::optional<JobRecord> tried) const {
+  job.Ask();
   Error why{ErrorKind::kRetryable, "claimed by others again and again"};
   for (int tries = 0; tries < kClaimTriesMax; ++tries) {
     if (tries > 0) std::this_thread::sleep_for(kClaimPause);

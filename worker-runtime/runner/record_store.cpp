@@ -23,6 +23,11 @@ bool SameClaim(const JobRecord& a, const JobRecord& b) {
          a.instance == b.instance;
 }
 
+bool SaysCancelled(const JobRecord& record, std::uint64_t sequence, WallTime stored_at) {
+  return record.state == JobState::kCancelled && record.sequence == sequence &&
+         record.stored_at == stored_at;
+}
+
 Result<StoredRecord> RecordStore::Read(std::string_view lane, std::string_view id) {
   // Shared: the handler may still be inside set_value when get returns.
   const auto promise = std::make_shared<std::promise<Result<StoredRecord>>>();
@@ -55,6 +60,7 @@ Written RecordStore::WriteSurely(const JobRecord& record, std::uint64_t based_on
         // What is not running is settled, by whomever.
         if (read->record &&
             (!SameClaim(*read->record, record) || read->record->state != JobState::kRunning)) {
+          written.cancelled = SaysCancelled(*read->record, record.sequence, record.stored_at);
           return written;
         }
         // Ours, or deleted by a person: nobody else has claimed the job.

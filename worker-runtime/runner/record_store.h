@@ -29,7 +29,8 @@ struct Written {
   };
   Kind kind = Kind::kFailed;
   std::uint64_t revision = 0;
-  Error error;
+  Error error{};
+  bool cancelled = false;  // kOutdated, as far as it was looked up: the job was cancelled.
 };
 
 // Any thread. Handlers are called exactly once, on a thread of the store or before the call
@@ -64,5 +65,8 @@ class RecordStore {
 // Whether two versions of a record are of one run on one worker: between claim and settlement
 // nobody else may write.
 bool SameClaim(const JobRecord& a, const JobRecord& b);
+
+// Whether `record` says that the message of `sequence` and `stored_at` was cancelled.
+bool SaysCancelled(const JobRecord& record, std::uint64_t sequence, WallTime stored_at);
 
 }  // namespace lanekeeper::runner

@@ -132,22 +132,34 @@ void Runner::Undrain() {
 
 void Runner::NoteState() { closing_ = stop_began_ || draining_; }
 
-bool Runner::Holds(std::string_view instance, std::string_view id) const {
-  if (instance != instance_) return false;
+Runner::JobHandle Runner::FindJob(std::string_view instance, std::string_view id) const {
+  if (instance != instance_) return nullptr;
   const std::lock_guard lock(mutex_);
-  return std::any_of(jobs_.begin(), jobs_.end(), [id](const JobHandle& job) {
-    return job->id() == id && !job->Stuck() && !job->FenceLost();
+  const auto found = std::find_if(jobs_.begin(), jobs_.end(), [id](const JobHandle& job) {
+    // A delivery that asks who has its job is not the answer.
+    return job->id() == id && !job->Asks() && !job->Stuck() && !job->FenceLost();
   });
+  return found == jobs_.end() ? nullptr : *found;
 }
 
-WorkerReport Runner::Report() const {
+bool Runner::Holds(std::string_view instance, std::string_view id) const {
+  return FindJob(instance, id) != nullptr;
+}
+
+bool Runner::CheckFence(std::string_view instance, std::string_view id) const {
+  const JobHandle job = FindJob(instance, id);
+  if (job != nullptr) job->CheckFence();
+  return job != nullptr;
+}
+
+WorkerReport Runner::Report(bool with_types) const {
   const std::lock_guard lock(mutex_);
-  return MakeReport();
+  return MakeReport(with_types);
 }
 
-void Runner::ReportTo(const Reporter& say) const {
+void Runner::ReportTo(const Reporter& say, bool with_types) const {
   const std::lock_guard saying(said_mutex_);
-  say(Report());
+  say(Report(with_types));
 }
 
 void Runner::BeginStop() {
@@ -198,11 +210,12 @@ int Runner::Abandon() {
     log::Warning("runner", "job_abandoned",
                  {{"job", running->id()}, {"given_back", told.has_value()}});
   }
-  ReportTo([this](WorkerReport last) {
+  const auto say_last = [this](WorkerReport last) {
     last.state = WorkerState::kStopped;
     last.running = 0;
     reporter_(last);
-  });
+  };
+  ReportTo(say_last, /*with_types=*/true);
   return static_cast<int>(left.size());
 }
 
@@ -360,6 +373,8 @@ void Runner::Do(Task task) {
       return Settle(task.job, turned->settlement, turned->record);
     }
   }
+  // Cancelled, or lost, before its handler has started: nothing is to be told of a run.
+  if (task.job->FenceLost()) return Settle(task.job, Ack{}, std::nullopt);
   // It is claimed: its record says that it has started, and it has a slot. Given back now it would
   // count as interrupted though nobody cut it.
   if (HandlersMustStop()) {
@@ -398,6 +413,10 @@ Runner::Handled Runner::Handle(RunningJob& running, std::chrono::milliseconds ti
     outcome = Failed{"the handler returned Interrupted without having been told to stop"};
   }
   const std::chrono::nanoseconds took = Now() - started;
+  if (running.Cancelled()) {
+    metrics_.HandlerReturnedCancelled(took);
+    return {std::move(outcome), took};
+  }
   metrics_.HandlerReturned(outcome, took);
   const std::string* why = nullptr;
   if (const auto* failed = std::get_if<Failed>(&outcome)) why = &failed->why;
@@ -461,10 +480,14 @@ void Runner::Through(const JobHandle& job, const Settlement& settlement, Settled
   if (settled == Settled::kMoved) metrics_.Moved();
   if (settled == Settled::kUntold) metrics_.NotSettled();
   if (settled == Settled::kLost) metrics_.LeaseLost();
+  if (settled == Settled::kCancelled) metrics_.Cancelled();
   const std::lock_guard lock(mutex_);
   if (settled == Settled::kAcknowledged) ++done_;
   if (settled == Settled::kDead) ++dead_;
-  if (job->service_bucket) ++service_[*job->service_bucket];
+  if (job->service_bucket) {
+    ++service_[*job->service_bucket];
+    types_.Count(job->head()->type, *job->service_bucket);
+  }
   jobs_.back()->place = job->place;
   jobs_[job->place] = jobs_.back();
   jobs_.pop_back();
@@ -489,17 +512,20 @@ void Runner::RunLeaseKeeper() {
     const MonotonicTime now = Now();
     const std::vector<JobHandle> watched = jobs_;
     const bool stop_handlers = stop_began_ && now >= *stop_began_ + stop_plan_.stop_handlers;
+    // Changes make many reports of a busy worker: the types, which make them long, come with the
+    // periodic ones only.
+    const bool periodic = now >= report_at;
     const bool report =
-        now >= report_at || State() != reported_ || (report_due_ && now >= report_not_before);
+        periodic || State() != reported_ || (report_due_ && now >= report_not_before);
+    if (periodic) report_at = now + options_.report_interval;
     if (report) {
       report_due_ = false;
-      report_at = now + options_.report_interval;
       report_not_before = now + kReportPause;
       reported_ = State();
     }
     lock.unlock();
 
-    if (report) ReportTo(reporter_);
+    if (report) ReportTo(reporter_, periodic);
     MonotonicTime wake = watched.empty() ? report_at : std::min(report_at, now + kWatchPause);
     int stuck = 0;
     for (const JobHandle& job : watched) {
@@ -522,10 +548,11 @@ void Runner::RunLeaseKeeper() {
   }
   lock.unlock();
   metrics_.SetRunning(0);
-  ReportTo([this](WorkerReport last) {
+  const auto say_last = [this](WorkerReport last) {
     last.state = WorkerState::kStopped;
     reporter_(last);
-  });
+  };
+  ReportTo(say_last, /*with_types=*/true);
   lock.lock();
   keeper_through_ = true;
 }
@@ -535,7 +562,7 @@ WorkerState Runner::State() const {
   return withdrawn_ && jobs_.empty() ? WorkerState::kDrained : WorkerState::kDraining;
 }
 
-WorkerReport Runner::MakeReport() const {
+WorkerReport Runner::MakeReport(bool with_types) const {
   MonotonicTime oldest = MonotonicTime::max();
   for (const JobHandle& job : jobs_) oldest = std::min(oldest, job->HandlerStartedAt());
   const MonotonicTime now = Now();
@@ -548,7 +575,8 @@ WorkerReport Runner::MakeReport() const {
           .dead = dead_,
           .oldest_running =
               std::chrono::duration_cast<std::chrono::seconds>(now - std::min(oldest, now)),
-          .service = service_};
+          .service = service_,
+          .types = with_types ? types_.Most(kReportTypesMax) : std::vector<TypeService>{}};
 }
 
 void Runner::ReportSoon() {

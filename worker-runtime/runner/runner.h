@@ -83,11 +83,14 @@ class Runner {
   void Undrain();
   // Whether this process, `instance` in its records, has the job in hand and not given it up.
   bool Holds(std::string_view instance, std::string_view id) const;
+  // The record of that job was written by somebody else: looks at it at once. As Holds; the handler
+  // of a job that was cancelled is told to stop.
+  bool CheckFence(std::string_view instance, std::string_view id) const;
   // As of now. kDrained only when nothing is in hand and nothing asked for.
-  WorkerReport Report() const;
+  WorkerReport Report(bool with_types = false) const;
   // Hands the report as of now to `say`, never between the making and the saying of another one:
   // who hears both hears them in the order in which they were true.
-  void ReportTo(const Reporter& say) const;
+  void ReportTo(const Reporter& say, bool with_types = false) const;
 
   // Fetches no more, gives back what no handler has, lets running jobs go on; by PlanStop, tells
   // them to stop. Returns at once; idempotent.
@@ -144,11 +147,14 @@ class Runner {
   bool KeepsRecord(const RunningJob& job, const Settlement& settlement) const;
   bool HandlersMustStop() const;
 
+  // That it has in hand and not given up; null when there is none.
+  JobHandle FindJob(std::string_view instance, std::string_view id) const;
+
   // Precondition of all: mutex_ is held.
   bool AllThrough() const;
   void NoteState();
   WorkerState State() const;
-  WorkerReport MakeReport() const;
+  WorkerReport MakeReport(bool with_types) const;
   void ReportSoon();
   void ThreadThrough();
 
@@ -186,6 +192,7 @@ class Runner {
   std::int64_t failed_ = 0;
   std::int64_t dead_ = 0;
   ServiceCounts service_{};
+  TypeCounts types_;
 
   std::vector<std::thread> threads_;
 };

@@ -41,6 +41,7 @@ RunnerMetrics::RunnerMetrics(prometheus::Registry& registry, const LaneKey& lane
       rejected_(jobs_.Add({{"outcome", "rejected"}})),
       interrupted_(jobs_.Add({{"outcome", "interrupted"}})),
       crashed_(jobs_.Add({{"outcome", "crashed"}})),
+      stopped_cancelled_(jobs_.Add({{"outcome", "cancelled"}})),
       dead_letters_(Counters(registry, lane, "lanekeeper_worker_dead_letters_total",
                              "Jobs stored among the dead letters, by reason.")),
       not_settled_(Counters(registry, lane, "lanekeeper_worker_not_settled_total",
@@ -52,6 +53,9 @@ RunnerMetrics::RunnerMetrics(prometheus::Registry& registry, const LaneKey& lane
       moved_(Counters(registry, lane, "lanekeeper_worker_jobs_moved_total",
                       "Jobs that overran this lane and went to another.")
                  .Add({})),
+      cancelled_(Counters(registry, lane, "lanekeeper_worker_jobs_cancelled_total",
+                          "Jobs that were cancelled while this worker had them.")
+                     .Add({})),
       leases_lost_(Counters(registry, lane, "lanekeeper_worker_leases_lost_total",
                             "Jobs that another worker claimed while this one had them.")
                        .Add({})),
@@ -78,6 +82,11 @@ void RunnerMetrics::HandlerReturned(const Outcome& outcome, std::chrono::nanosec
   interrupted_.Increment();
 }
 
+void RunnerMetrics::HandlerReturnedCancelled(std::chrono::nanoseconds after) {
+  seconds_.Observe(std::chrono::duration<double>(after).count());
+  stopped_cancelled_.Increment();
+}
+
 void RunnerMetrics::DeadLetter(std::string_view reason) {
   dead_letters_.Add({{"reason", std::string(reason)}}).Increment();
 }
@@ -85,6 +94,7 @@ void RunnerMetrics::DeadLetter(std::string_view reason) {
 void RunnerMetrics::NotSettled() { not_settled_.Increment(); }
 void RunnerMetrics::Kept() { kept_.Increment(); }
 void RunnerMetrics::Moved() { moved_.Increment(); }
+void RunnerMetrics::Cancelled() { cancelled_.Increment(); }
 void RunnerMetrics::LeaseLost() { leases_lost_.Increment(); }
 void RunnerMetrics::FetchFailed() { fetch_failed_.Increment(); }
 void RunnerMetrics::SetRunning(int running) { running_.Set(running); }

@@ -90,6 +90,19 @@ class RunnerRecordsTest : public testing::Test {
     taken.instance = "other";
     records_.Put("short", taken);
   }
+  // Somebody does not want the job any more.
+  void Cancel() {
+    JobRecord cancelled = *Record();
+    cancelled.state = JobState::kCancelled;
+    records_.Put("short", cancelled);
+  }
+  Handler UntilStopped(Outcome outcome) {
+    return [this, outcome](Job& job) -> Outcome {
+      ++started_;
+      while (!job.StopRequested() && !release_) std::this_thread::sleep_for(milliseconds(1));
+      return outcome;
+    };
+  }
   double Counter(const std::string& name) const {
     for (const auto& family : registry_.Collect()) {
       if (family.name == name) return family.metric.at(0).counter.value;
@@ -124,6 +137,97 @@ TEST_F(RunnerRecordsTest, AJobIsClaimedBeforeItRunsAndRecordedBeforeItIsAcknowle
   EXPECT_EQ(Record()->state, JobState::kDone);
   EXPECT_EQ(Record()->result, "42");
   EXPECT_THAT(records_.writes(), ElementsAre("job running 1", "job done 1"));
+}
+
+// ---- Cancelled by somebody else ----
+
+TEST_F(RunnerRecordsTest, TheHandlerOfACancelledJobIsToldAtOnceAndItsResultIsRefused) {
+  handlers_.HandleAny(UntilStopped(Done{"late"}));
+  source_.Add(Message(1));
+  Start();
+  ASSERT_TRUE(Eventually([this] { return started_ == 1; }));
+  const std::string instance = Record()->instance;
+  EXPECT_FALSE(runner_->CheckFence(instance, "another"));
+  EXPECT_FALSE(runner_->CheckFence("another", "job"));
+  Cancel();
+  EXPECT_TRUE(runner_->CheckFence(instance, "job"));
+  ASSERT_TRUE(source_.WaitForEvent("ack 1"));
+  ASSERT_TRUE(Eventually([this] { return runner_->Report().running == 0; }));
+  EXPECT_EQ(Record()->state, JobState::kCancelled);
+  EXPECT_EQ(Record()->result, "");
+  EXPECT_EQ(Counter("lanekeeper_worker_jobs_cancelled_total"), 1);
+  EXPECT_EQ(Counter("lanekeeper_worker_leases_lost_total"), 0);
+  EXPECT_EQ(runner_->Report().done, 0);
+  EXPECT_EQ(runner_->Report().failed, 0);
+}
+
+TEST_F(RunnerRecordsTest, AWorkerThatIsNotToldSeesACancelWithItsNextRenewal) {
+  handlers_.HandleAny(UntilStopped(Interrupted{}));
+  source_.SetLeaseTime(milliseconds(300));
+  source_.Add(Message(1));
+  Start();
+  ASSERT_TRUE(Eventually([this] { return started_ == 1; }));
+  Cancel();
+  ASSERT_TRUE(source_.WaitForEvent("ack 1"));
+  EXPECT_EQ(Record()->state, JobState::kCancelled);
+  EXPECT_TRUE(
+      Eventually([this] { return Counter("lanekeeper_worker_jobs_cancelled_total") == 1; }));
+}
+
+TEST_F(RunnerRecordsTest, AResultThatComesAfterTheCancelIsRefused) {
+  handlers_.HandleAny(Blocking());
+  source_.Add(Message(1));
+  Start();
+  ASSERT_TRUE(Eventually([this] { return started_ == 1; }));
+  Cancel();
+  release_ = true;
+  ASSERT_TRUE(source_.WaitForEvent("ack 1"));
+  EXPECT_EQ(Record()->state, JobState::kCancelled);
+  EXPECT_TRUE(
+      Eventually([this] { return Counter("lanekeeper_worker_jobs_cancelled_total") == 1; }));
+  EXPECT_EQ(Counter("lanekeeper_worker_leases_lost_total"), 0);
+}
+
+TEST_F(RunnerRecordsTest, ACheckpointOfACancelledJobIsRefused) {
+  handlers_.HandleAny([this](Job& job) -> Outcome {
+    Cancel();
+    const Result<void> stored = job.Checkpoint("half");
+    EXPECT_FALSE(stored);
+    EXPECT_EQ(stored.error().message, "job job was cancelled");
+    EXPECT_TRUE(job.StopRequested());
+    return Interrupted{};
+  });
+  source_.Add(Message(1));
+  Start();
+  ASSERT_TRUE(source_.WaitForEvent("ack 1"));
+  EXPECT_EQ(Record()->checkpoint, "");
+}
+
+TEST_F(RunnerRecordsTest, AJobThatIsCancelledBeforeItsHandlerStartsIsNotRun) {
+  handlers_.HandleAny(Blocking());
+  records_.HoldNextAnswer();  // Of the claim.
+  source_.Add(Message(1));
+  Start();
+  ASSERT_TRUE(Eventually([this] { return records_.HoldsAnswer(); }));
+  const std::string instance = Record()->instance;
+  // Nothing is known of the claim yet: that it is there must not be taken for somebody else's.
+  EXPECT_TRUE(runner_->CheckFence(instance, "job"));
+  EXPECT_TRUE(runner_->Holds(instance, "job"));
+  Cancel();
+  EXPECT_TRUE(runner_->CheckFence(instance, "job"));
+  records_.LetAnswerGo();
+  ASSERT_TRUE(source_.WaitForEvent("ack 1"));
+  EXPECT_EQ(started_, 0);
+  EXPECT_EQ(Record()->state, JobState::kCancelled);
+}
+
+TEST_F(RunnerRecordsTest, ACancelledJobThatComesAgainIsAcknowledgedAndNotRun) {
+  handlers_.HandleAny(Blocking());
+  records_.Put("short", Left(JobState::kCancelled, 1));
+  source_.Add(Message(1));
+  Start();
+  ASSERT_TRUE(source_.WaitForEvent("ack 1"));
+  EXPECT_EQ(started_, 0);
 }
 
 TEST_F(RunnerRecordsTest, AJobThatIsDoneAlreadyIsAcknowledgedAndNotRun) {
@@ -176,6 +280,26 @@ TEST_F(RunnerRecordsTest, AJobWhoseWorkerSaysThatItHasItIsLeftToIt) {
   source_.Add(Message(1, 3));
   ASSERT_TRUE(Eventually([this] { return started_ == 1; }));
   EXPECT_EQ(Record()->crashes, 1);
+}
+
+// Bug, found by killing servers under a gateway: the answer to a claim was lost, the job was given
+// back and came to the same worker again, which asked itself who had it, found the delivery that
+// was asking, and left the job to itself for ever.
+TEST_F(RunnerRecordsTest, AJobWhoseClaimOfThisWorkerWasLostRunsWhenItComesAgain) {
+  handlers_.HandleAny([](Job&) -> Outcome { return Done{}; });
+  source_.SetHolder([this](const std::string& instance, const std::string& id) {
+    return runner_->Holds(instance, id);
+  });
+  source_.Add(Message(1));
+  Start();
+  ASSERT_TRUE(source_.WaitForEvent("ack 1"));
+  JobRecord lost = Left(JobState::kRunning, 2);
+  lost.worker = Record()->worker;
+  lost.instance = Record()->instance;
+  records_.Put("short", lost);
+  source_.Add(Message(2, 2));
+  EXPECT_TRUE(source_.WaitForEvent("ack 2"));
+  EXPECT_EQ(Record()->state, JobState::kDone);
 }
 
 TEST_F(RunnerRecordsTest, AWorkerSaysWhatItHasInHand) {

@@ -359,7 +359,9 @@ TEST_F(RunnerTest, ReportsEveryChangeAndItsEnd) {
   ASSERT_TRUE(Stop());
   WorkerReport last = reports().back();
   EXPECT_EQ(TimesCounted(last.service), 2U);
+  EXPECT_EQ(last.types.size(), 2U);
   last.service = {};
+  last.types = {};
   EXPECT_EQ(last, (WorkerReport{.worker = "w-1",
                                 .state = WorkerState::kStopped,
                                 .slots = 3,
@@ -394,6 +396,38 @@ TEST_F(RunnerTest, CountsTheTimeOfHandlersThatCameToTheirOwnEnd) {
   EXPECT_GE(std::accumulate(service.begin() + static_cast<std::ptrdiff_t>(slow), service.end(),
                             std::uint64_t{0}),
             1U);
+}
+
+TEST_F(RunnerTest, CountsEachTypeAndSaysSoWithItsPeriodicReportsOnly) {
+  options_.report_interval = std::chrono::hours(1);
+  handlers_.HandleAny([](Job&) -> Outcome { return Done{}; });
+  Start();
+  for (int n = 1; n <= 5; ++n) Add(n, 1, {{"Lk-Type", n == 3 ? "film" : "thumbnail"}});
+  Add(6);
+  ASSERT_TRUE(Eventually([&] { return !reports().empty() && reports().back().done == 6; }));
+  // The one at the start was the periodic one.
+  for (const WorkerReport& report : reports()) EXPECT_TRUE(report.types.empty());
+  EXPECT_TRUE(runner_->Report().types.empty());
+  ASSERT_TRUE(Stop());
+  const std::vector<TypeService> types = reports().back().types;
+  ASSERT_EQ(types.size(), 3U);
+  EXPECT_EQ(types[0].type, "thumbnail");
+  EXPECT_EQ(JobsIn(types[0].service), 4U);
+  EXPECT_EQ(types[1].type, "");
+  EXPECT_EQ(types[2].type, "film");
+}
+
+TEST_F(RunnerTest, APeriodicReportComesThoughChangesMakeReportsAllTheTime) {
+  options_.report_interval = milliseconds(300);
+  handlers_.HandleAny([](Job&) -> Outcome { return Done{}; });
+  Start();
+  int job = 0;
+  EXPECT_TRUE(Eventually([&] {
+    Add(++job, 1, {{"Lk-Type", "thumbnail"}});
+    const std::vector<WorkerReport> said = reports();
+    return std::any_of(said.begin(), said.end(),
+                       [](const WorkerReport& report) { return !report.types.empty(); });
+  }));
 }
 
 TEST_F(RunnerTest, AJobWhoseTimeWasOverCountsUnlessItGoesOnInAnotherLane) {

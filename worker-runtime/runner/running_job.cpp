@@ -89,7 +89,7 @@ Written RunningJob::Store(JobRecord record, const std::function<bool(int tries)>
     }
   }
   written = records_->WriteSurely(record, based_on, pause);
-  if (written.kind == Written::Kind::kOutdated) LoseFence();
+  if (written.kind == Written::Kind::kOutdated) LoseFence(written.cancelled);
   WriteEnded(std::make_shared<const JobRecord>(std::move(record)), written);
   return written;
 }
@@ -123,10 +123,15 @@ void RunningJob::WriteEnded(std::shared_ptr<const JobRecord> record, const Writt
   write_ended_.notify_all();
 }
 
-void RunningJob::LoseFence() {
+void RunningJob::LoseFence(bool cancelled) {
+  if (cancelled) cancelled_ = true;
   if (fence_lost_.exchange(true)) return;
   stop_ = true;
-  log::Warning("runner", "lease_lost", {{"job", id_}, {"how", "another worker claimed it"}});
+  if (cancelled) {
+    log::Info("runner", "job_cancelled", {{"job", id_}});
+  } else {
+    log::Warning("runner", "lease_lost", {{"job", id_}, {"how", "another worker claimed it"}});
+  }
 }
 
 // ---- Its run ----
@@ -211,15 +216,22 @@ void RunningJob::WriteProgress(MonotonicTime now) {
 }
 
 void RunningJob::CheckFence() {
+  if (records_ == nullptr) return;
   records_->ReadAsync(
       records_->lane(), id_, [self = shared_from_this()](const Result<StoredRecord>& read) {
         if (!read) return;  // The next renewal asks again.
         const std::lock_guard lock(self->mutex_);
         if (self->writing_ || read->revision <= self->revision_) return;
+        if (read->record &&
+            SaysCancelled(*read->record, self->message_.sequence, self->message_.stored_at)) {
+          return self->LoseFence(/*cancelled=*/true);
+        }
+        if (!self->recorded_)
+          return;  // Of an earlier life, or our claim: its answer is on its way.
         if (read->record && SameClaim(*read->record, *self->record_)) {
           self->revision_ = read->revision;  // Our own write, whose answer was lost.
         } else {
-          self->LoseFence();
+          self->LoseFence(/*cancelled=*/false);
         }
       });
 }
@@ -251,7 +263,8 @@ Result<void> RunningJob::Checkpoint(std::string_view bytes) {
   if (written.kind == Written::Kind::kFailed) {
     return Wrap(written.error, "storing a checkpoint of job " + id_);
   }
-  return Fail(ErrorKind::kForbidden, "another worker has claimed job " + id_);
+  return Fail(ErrorKind::kForbidden, Cancelled() ? "job " + id_ + " was cancelled"
+                                                 : "another worker has claimed job " + id_);
 }
 
 // ---- Its end ----

@@ -55,6 +55,10 @@ class RunningJob final : public JobContext, public std::enable_shared_from_this<
   // `record` is stored as `revision`, and from here on ours to change.
   void Claimed(std::shared_ptr<const JobRecord> record, std::uint64_t revision);
   void Claimed(JobRecord record, std::uint64_t revision);
+  // Its record has to be looked at before it can be claimed.
+  void Ask() { asks_ = true; }
+  // That is so, and it is not claimed yet: nobody's hand has it, this one neither.
+  bool Asks() const { return asks_ && !recorded(); }
   // The job runs without a stored record: the lane keeps none, or none of a first delivery.
   void Unrecorded(JobRecord record);
   // As of the last write that succeeded.
@@ -68,8 +72,12 @@ class RunningJob final : public JobContext, public std::enable_shared_from_this<
   // The same without waiting and with one try. False, and nothing begun, while another write is
   // under way.
   bool StoreAsync(std::shared_ptr<const JobRecord> record, RecordStore::WriteHandler handler);
-  // Another worker has claimed the job: nothing this one says about it counts any more.
+  // Another worker has claimed the job, or it was cancelled: nothing this one says about it counts
+  // any more.
   bool FenceLost() const { return fence_lost_; }
+  bool Cancelled() const { return cancelled_; }
+  // Asks the record whether that is so. Returns at once; harmless at any time.
+  void CheckFence();
 
   // ---- Its run ----
 
@@ -105,9 +113,8 @@ class RunningJob final : public JobContext, public std::enable_shared_from_this<
   JobRecord WithProgress() const;
 
   void WriteProgress(MonotonicTime now);
-  void CheckFence();
   void WriteEnded(std::shared_ptr<const JobRecord> record, const Written& written);
-  void LoseFence();
+  void LoseFence(bool cancelled);
 
   JobSource& source_;
   RecordStore* const records_;
@@ -120,6 +127,8 @@ class RunningJob final : public JobContext, public std::enable_shared_from_this<
   std::atomic<bool> timed_out_{false};
   std::atomic<bool> stuck_{false};
   std::atomic<bool> fence_lost_{false};
+  std::atomic<bool> asks_{false};
+  std::atomic<bool> cancelled_{false};  // Set before fence_lost_.
   std::atomic<MonotonicTime> handler_started_at_{MonotonicTime::max()};
 
   mutable std::mutex mutex_;

@@ -18,8 +18,8 @@ MonotonicTime Now() { return SystemClock().Now(); }
 
 Settled Settler::Settle(RunningJob& running, const Settlement& settlement,
                         const std::optional<JobRecord>& record) {
-  if (running.FenceLost()) return Settled::kLost;
-  if (record && !StoreRecord(running, settlement, *record)) return Settled::kLost;
+  if (running.FenceLost()) return LetGo(running);
+  if (record && !StoreRecord(running, settlement, *record)) return LetGo(running);
 
   if (const auto* letter = std::get_if<DeadLetter>(&settlement)) {
     return PutAndRemove(
@@ -43,6 +43,14 @@ Settled Settler::Settle(RunningJob& running, const Settlement& settlement,
   if (told == Told::kYes) return Settled::kAcknowledged;
   Remember(running.message(), settlement);
   return Settled::kUntold;
+}
+
+Settled Settler::LetGo(RunningJob& running) {
+  running.StopRenewing();
+  if (!running.Cancelled()) return Settled::kLost;
+  // Should it be lost: the job comes again, and its record says that it is not to be run.
+  source_.AcknowledgeSoon(running.lease());
+  return Settled::kCancelled;
 }
 
 bool Settler::StoreRecord(RunningJob& running, const Settlement& settlement,

@@ -25,11 +25,12 @@ namespace lanekeeper::runner {
 enum class Settled {
   kAcknowledged,
   kGivenBack,
-  kDead,    // Stored among the dead letters.
-  kMoved,   // Stored in another lane.
-  kKept,    // Should be dead or moved, but could not be stored: back in its lane after a while.
-  kUntold,  // The source could not be told, or the lease is over.
-  kLost,    // Another worker has claimed the job: whatever this one did does not count.
+  kDead,       // Stored among the dead letters.
+  kMoved,      // Stored in another lane.
+  kKept,       // Should be dead or moved, but could not be stored: back in its lane after a while.
+  kUntold,     // The source could not be told, or the lease is over.
+  kLost,       // Another worker has claimed the job: whatever this one did does not count.
+  kCancelled,  // Somebody did not want it any more; so does this not count either.
 };
 
 struct SettlerOptions {
@@ -65,7 +66,10 @@ class Settler {
 
   enum class Told { kYes, kNo, kLeaseLost };
   Told Tell(RunningJob& running, bool needs_lease, const std::function<Result<void>()>& tell);
-  // False: another worker has the job. A record that cannot be stored is logged and left as it is.
+  // The end of a job whose claim is not ours any more.
+  Settled LetGo(RunningJob& running);
+  // False: another worker has the job, or it was cancelled. A record that cannot be stored is
+  // logged and left as it is.
   bool StoreRecord(RunningJob& running, const Settlement& settlement, const JobRecord& record);
   // `put` stores the job elsewhere; then it is removed from its lane for `reason`.
   Settled PutAndRemove(RunningJob& running, const Settlement& settlement,

@@ -60,14 +60,17 @@ runner::RunnerOptions RunnerOptionsOf(const WorkerOptions& options, runner::Cras
           .board = board};
 }
 
-// `asked` is "<instance> <job id>".
-bool Holds(const runner::Runner& runner, std::string_view asked) {
+// A question about one job: `asked` is "<instance> <job id>".
+std::string_view AskAbout(const runner::Runner& runner, std::string_view asked,
+                          bool (runner::Runner::*question)(std::string_view, std::string_view)
+                              const) {
   const std::size_t space = asked.find(' ');
-  return space != std::string_view::npos &&
-         runner.Holds(asked.substr(0, space), asked.substr(space + 1));
+  const bool yes = space != std::string_view::npos &&
+                   (runner.*question)(asked.substr(0, space), asked.substr(space + 1));
+  return yes ? kControlYes : kControlNo;
 }
 
-// "drain" and "undrain", each answered with the report of the moment after.
+// The requests of worker_report.h: kControlDrain and those below it.
 Result<std::unique_ptr<nats::Registration>> ObeyControl(nats::Connection& connection,
                                                         const WorkerOptions& options,
                                                         runner::Runner& runner) {
@@ -78,8 +81,11 @@ Result<std::unique_ptr<nats::Registration>> ObeyControl(nats::Connection& connec
           if (!message.reply.empty()) static_cast<void>(connection.Publish(message.reply, text));
         };
         if (message.payload.starts_with(kControlHolds)) {
-          const bool holds = Holds(runner, message.payload.substr(kControlHolds.size()));
-          answer(holds ? kControlYes : kControlNo);
+          answer(AskAbout(runner, message.payload.substr(kControlHolds.size()),
+                          &runner::Runner::Holds));
+        } else if (message.payload.starts_with(kControlFence)) {
+          answer(AskAbout(runner, message.payload.substr(kControlFence.size()),
+                          &runner::Runner::CheckFence));
         } else if (message.payload == kControlDrain || message.payload == kControlUndrain) {
           log::Info("worker", message.payload == kControlDrain ? "drain" : "undrain");
           message.payload == kControlDrain ? runner.Drain() : runner.Undrain();

@@ -21,6 +21,7 @@
 #include "worker-runtime/runner/nats_job_source.h"
 #include "worker-runtime/runner/nats_record_store.h"
 #include "worker-runtime/runner/runner.h"
+#include "worker-runtime/runner/testing/in_process_worker.h"
 #include "worker-runtime/runner/testing/lane_fixture.h"
 
 namespace lanekeeper::runner {
@@ -28,39 +29,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-
-// A worker in this process, so that a test can be its handler.
-class InProcessWorker {
- public:
-  InProcessWorker(const std::string& url, const LaneKey& lane, RunnerOptions options,
-                  Handler handler)
-      : metrics_(registry_, lane) {
-    auto connection = nats::Connection::Open({.url = url});
-    connection_ = *std::move(connection);
-    auto source = NatsJobSource::Open(*connection_, {.stream = JobStreamName(lane),
-                                                     .consumer = std::string(kConsumerName),
-                                                     .dead_subject = DeadSubject(lane),
-                                                     .lane = lane,
-                                                     .worker = options.worker});
-    source_ = *std::move(source);
-    records_.emplace(*connection_, NatsRecordStoreOptions{.lane = lane});
-    handlers_.HandleAny(std::move(handler));
-    runner_.emplace(std::move(options), handlers_, *source_, &*records_, metrics_,
-                    [](const WorkerReport&) {});
-    runner_->Start();
-  }
-
-  Runner& runner() { return *runner_; }
-
- private:
-  prometheus::Registry registry_;
-  RunnerMetrics metrics_;
-  HandlerRegistry handlers_;
-  std::unique_ptr<nats::Connection> connection_;
-  std::unique_ptr<NatsJobSource> source_;
-  std::optional<NatsRecordStore> records_;
-  std::optional<Runner> runner_;
-};
 
 class WorkerRecordsNatsTest : public LaneFixture {
  protected:
@@ -87,6 +55,38 @@ class WorkerRecordsNatsTest : public LaneFixture {
     return report ? std::optional(*report) : std::nullopt;
   }
 };
+
+// A gateway does not know the sequence when it publishes; the id it answers with has it all the
+// same.
+TEST_F(WorkerRecordsNatsTest, AnIdWithAStarIsThePlaceOfTheJobEverywhere) {
+  MakeLane();
+  const auto publish = [this](const std::string& tail, const std::string& type,
+                              const std::string& payload) {
+    Publish(payload,
+            {{"Nats-Msg-Id", tail + "xxxxxx"}, {"Lk-Job-Id", "*." + tail}, {"Lk-Type", type}});
+  };
+  publish("aaaaaaaa", "sleep", "10");
+  publish("bbbbbbbb", "poison", "");
+  publish("cccccccc", "sleep", "600000");
+  const auto worker = StartExampleWorker("w-1", {{kEnvSlots, "2"}, {kEnvTimeout, "1h"}});
+  ASSERT_TRUE(WaitState("LK_studio_media_short.1.aaaaaaaa", JobState::kDone));
+  EXPECT_EQ(Record("LK_studio_media_short.1.aaaaaaaa")->id, "LK_studio_media_short.1.aaaaaaaa");
+  ASSERT_TRUE(WaitState("LK_studio_media_short.2.bbbbbbbb", JobState::kDead));
+  const std::string runs = "LK_studio_media_short.3.cccccccc";
+  ASSERT_TRUE(WaitState(runs, JobState::kRunning));
+
+  // Its worker knows it by that id, for whoever asks.
+  const auto held =
+      connection_->Request(WorkerControlSubject(key_, "w-1"),
+                           "holds " + Record(runs)->instance + " " + runs, {}, seconds(30));
+  ASSERT_TRUE(held) << held.error().message;
+  EXPECT_EQ(held->payload, "yes");
+
+  ASSERT_TRUE(Eventually([this] { return DeadLetters().size() == 1; }));
+  const nats::Headers headers = DeadLetters().front().headers;
+  EXPECT_EQ(FindHeader(headers, "Lk-Dead-Job-Id"), "LK_studio_media_short.2.bbbbbbbb");
+  EXPECT_EQ(FindHeader(headers, "Lk-Job-Id"), "LK_studio_media_short.2.bbbbbbbb");
+}
 
 TEST_F(WorkerRecordsNatsTest, ARecordTellsTheStoryOfItsJob) {
   MakeLane();

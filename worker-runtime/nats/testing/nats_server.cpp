@@ -17,6 +17,8 @@
 #include <utility>
 #include <vector>
 
+#include "worker-runtime/nats/server_binary.h"
+
 extern char** environ;
 
 namespace lanekeeper::nats {
@@ -29,29 +31,6 @@ using std::chrono::steady_clock;
 constexpr std::chrono::seconds kStartDeadline{30};
 constexpr std::chrono::seconds kStopDeadline{20};
 constexpr milliseconds kLook{10};
-
-std::string Environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? std::string() : std::string(value);
-}
-
-std::string FirstExecutable(const std::vector<std::string>& candidates) {
-  for (const std::string& candidate : candidates) {
-    if (!candidate.empty() && access(candidate.c_str(), X_OK) == 0) return candidate;
-  }
-  return {};
-}
-
-// "nats-server: v2.15.2" is at least 2.12.
-bool NewEnough(const std::string& binary) {
-  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(
-      popen(("'" + binary + "' --version 2>/dev/null").c_str(), "r"), &pclose);
-  if (!pipe) return false;
-  int major = 0;
-  int minor = 0;
-  return std::fscanf(pipe.get(), "nats-server: v%d.%d", &major, &minor) == 2 &&
-         (major > 2 || (major == 2 && minor >= 12));
-}
 
 std::string ReadText(const fs::path& path) {
   std::ifstream file(path);
@@ -70,26 +49,7 @@ int PortFromPortsFile(const std::string& text) {
 
 }  // namespace
 
-Result<std::string> NatsServer::FindBinary() {
-  std::vector<std::string> candidates{Environment("LANEKEEPER_NATS_SERVER")};
-  std::string cache = Environment("LANEKEEPER_CACHE");
-  if (cache.empty()) {
-    std::string base = Environment("XDG_CACHE_HOME");
-    if (base.empty()) base = Environment("HOME") + "/.cache";
-    cache = base + "/lanekeeper";
-  }
-  candidates.push_back(cache + "/bin/nats-server");
-  std::stringstream path(Environment("PATH"));
-  for (std::string part; std::getline(path, part, ':');)
-    candidates.push_back(part + "/nats-server");
-  const std::string found = FirstExecutable(candidates);
-  if (found.empty())
-    return Fail(ErrorKind::kNotFound, "no nats-server: set LANEKEEPER_NATS_SERVER");
-  if (!NewEnough(found)) {
-    return Fail(ErrorKind::kNotFound, found + ": not a nats-server of at least 2.12");
-  }
-  return found;
-}
+Result<std::string> NatsServer::FindBinary() { return FindServerBinary(); }
 
 Result<NatsServer> NatsServer::Run(NatsServerOptions options) {
   auto binary = FindBinary();

@@ -22,9 +22,7 @@ struct NatsServerOptions {
 // the directory; nothing but this child is ever signalled.
 class NatsServer {
  public:
-  // The binary: $LANEKEEPER_NATS_SERVER, else the tool cache
-  // (${LANEKEEPER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/lanekeeper}/bin/nats-server), else PATH.
-  // kNotFound when there is none of at least version 2.12.
+  // FindServerBinary.
   static Result<std::string> FindBinary();
   // Starts it on a free port of 127.0.0.1 and waits until it listens.
   static Result<NatsServer> Run(NatsServerOptions options = {});
