@@ -41,4 +41,7 @@ using Admission = std::variant<Accept, Busy>;
 Admission DecideAdmission(const LaneBrief& lane, const LaneGauge& gauge,
                           std::int64_t caller_waiting);
 
+// What a job is answered that the lane's stream has just refused.
+Busy BusyWhenFull(const LaneBrief& lane, const LaneGauge& gauge);
+
 }  // namespace lanekeeper::gateway

@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "worker-runtime/gateway/admission.h"
 #include "worker-runtime/gateway/pool_directory.h"
@@ -38,11 +39,14 @@ struct GatewayOptions {
   std::chrono::milliseconds gauge_interval{100};    // Lanes that get jobs are looked at so often…
   std::chrono::seconds gauge_idle{10};              // …for as long after the last one.
   std::chrono::seconds key_kept{24 * 3600};         // Idempotency keys.
+  // For tests. Asked after each step of a submission with a key ("admitted", "created",
+  // "published", "completed"): true ends it there without an answer, as if the process had died.
+  std::function<bool(std::string_view step)> dies_after;
 };
 
 struct GatewayCounts {
   std::int64_t in_hand = 0;
-  std::int64_t published_again = 0;  // Publishes whose answer was lost.
+  std::int64_t published_again = 0;  // Publishes without an answer, or without a connection.
   std::int64_t keys_completed = 0;   // Left half done by a gateway that died.
 };
 
@@ -53,6 +57,7 @@ class Gateway {
   // use.
   static std::unique_ptr<Gateway> Start(nats::Connection& connection, const PoolDirectory& pools,
                                         const TypeTimes* types, GatewayOptions options = {});
+  // Waits for what is in hand, for publish_timeout and two seconds at most.
   virtual ~Gateway() = default;
 
   virtual void Submit(const Caller& caller, std::string_view pool_namespace, std::string_view pool,

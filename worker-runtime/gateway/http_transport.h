@@ -32,6 +32,10 @@ struct TransportLimits {
   std::chrono::milliseconds idle_timeout{75'000};  // Between two requests.
   std::chrono::milliseconds write_timeout{20'000};  // A client that takes nothing for so long.
   std::size_t stream_bytes_max = 256 * 1024;        // Unsent bytes of one HttpStream.
+  // Of all requests together that are being read or answered. 429 beyond.
+  std::size_t all_bodies_bytes_max = 256 * 1024 * 1024;
+  // So long a listener that closes waits for answers; then the connections are closed.
+  std::chrono::milliseconds close_timeout{10'000};
 };
 
 struct TransportTls {
@@ -56,14 +60,20 @@ struct TransportCounts {
   std::int64_t malformed = 0;  // 400 by the transport itself.
 };
 
-// Once, before the first http_listener of the process is opened. kInvalid: certificate or key
-// cannot be used, naming the file; or it is too late.
+// Once, before the first http_listener of the process is opened, and after SizeThreadPool
+// (telemetry_server.h). kInvalid: certificate or key cannot be used, naming the file; or it is too
+// late.
 Result<void> InstallTransport(TransportOptions options);
 TransportCounts CountTransport();
 
-// What handlers need and http_request does not say. Both are empty for a request of another server.
-// Called when the client closes the connection before its request is answered; at most once, on the
-// transport's thread.
+// The whole body, moved out: it is there when the handler is called. Once. Spares the thread hops
+// of extract_string. Empty for a request of another server.
+std::string TakeBody(const web::http::http_request& request);
+
+// What handlers need and http_request does not say. Both do nothing for a request of another
+// server. The call may be answered nevertheless: a client that has only closed its sending half
+// still reads. Called when the client closes the connection before its request is answered; at most
+// once, on the transport's thread.
 void OnClientGone(const web::http::http_request& request, std::function<void()> gone);
 
 // An answer that is written piece by piece: server-sent events. Any thread.
@@ -76,7 +86,9 @@ class HttpStream {
   virtual bool Open() const = 0;
 };
 // Answers `request` with the status line and these headers, and chunks from then on. `gone` as in
-// OnClientGone. Null when the client has gone already.
+// OnClientGone; it is also called when the listener closes or the client is too slow. Null, and
+// `gone` is not called: the client has gone already, the request was answered before, or it is a
+// HEAD, which is answered with that.
 std::shared_ptr<HttpStream> StartStream(
     const web::http::http_request& request, int status,
     const std::vector<std::pair<std::string, std::string>>& headers, std::function<void()> gone);

@@ -1,0 +1,92 @@
+// Raw sockets against the transport, which this test program installs once, with small limits.
+#pragma once
+
+#include <cpprest/http_listener.h>
+#include <openssl/ssl.h>
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "worker-runtime/gateway/http_transport.h"
+
+namespace lanekeeper::gateway {
+
+// What main installs.
+TransportLimits TestLimits();
+
+// Certificate and key of the TLS listeners; Renew writes new ones in their place.
+std::filesystem::path CertificateFile();
+std::filesystem::path KeyFile();
+void WriteCertificate(const std::string& common_name);
+
+struct ClientAnswer {
+  int status = 0;
+  std::string head;  // With the status line.
+  std::string body;
+};
+
+// Every wait ends after a minute, with what there is.
+class Client {
+ public:
+  explicit Client(int port);
+  ~Client();
+  Client(const Client&) = delete;
+  Client& operator=(const Client&) = delete;
+
+  bool Connected() const { return descriptor_ >= 0; }
+  // False: the connection is gone.
+  bool Send(std::string_view bytes) const;
+  // The next answer, with a body of known length, of chunks (put together), or none.
+  ClientAnswer Answer(bool has_body = true);
+  // What comes until `text`, with it; shorter when the connection ends first.
+  std::string Until(std::string_view text);
+  std::string UntilEnd();
+  void HalfClose() const;
+  void Reset();  // Ends the connection with an RST.
+  int descriptor() const { return descriptor_; }
+
+  // Speaks TLS from now on. False: no handshake. `version` 0: any.
+  bool StartTls(int version_max = 0);
+  std::string PeerName() const;  // The common name of its certificate.
+
+ private:
+  bool Fill();
+
+  int descriptor_ = -1;
+  std::string unread_;
+  SSL_CTX* context_ = nullptr;
+  SSL* ssl_ = nullptr;
+};
+
+std::string Get(const std::string& path, const std::string& more = "");
+std::string Post(const std::string& path, const std::string& body, const std::string& more = "");
+
+int FreePort();
+
+// A listener with one handler for everything.
+class TestServer {
+ public:
+  using Handler = std::function<void(web::http::http_request)>;
+  explicit TestServer(const Handler& handler, const std::string& path = "",
+                      const char* scheme = "http");
+  TestServer(int port, const Handler& handler, const std::string& path, const char* scheme);
+  ~TestServer() { Close(); }
+  TestServer(const TestServer&) = delete;
+  TestServer& operator=(const TestServer&) = delete;
+
+  int port() const { return port_; }
+  void Close();
+
+ private:
+  int port_;
+  std::unique_ptr<web::http::experimental::listener::http_listener> listener_;
+};
+
+// Polls for a minute.
+bool Eventually(const std::function<bool()>& holds);
+
+}  // namespace lanekeeper::gateway
