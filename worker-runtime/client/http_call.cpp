@@ -1,0 +1,288 @@
+#include "worker-runtime/client/http_call.h"
+
+#include <cpprest/http_client.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <condition_variable>
+#include <exception>
+#include <fstream>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+
+namespace lanekeeper::client {
+namespace {
+
+using std::chrono::milliseconds;
+using web::http::http_request;
+using web::http::http_response;
+using web::http::client::http_client;
+using web::http::client::http_client_config;
+using Cancellation = pplx::cancellation_token_source;
+
+// cpprestsdk's own timeout, per read and write. Only a backstop: the deadlines here are shorter.
+constexpr std::chrono::hours kTransportTimeout{1};
+constexpr std::size_t kTokenBytesMax = 64 * 1024;
+
+class Completion {
+ public:
+  void Set() {
+    const std::lock_guard lock(mutex_);
+    done_ = true;
+    changed_.notify_all();
+  }
+  // False: the deadline passed or the stop came first.
+  bool WaitUntil(MonotonicTime deadline, const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_until(lock, stop, deadline, [this] { return done_; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  bool done_ = false;
+};
+
+// pplx has no wait with a timeout. False: not done; the caller cancels and lets go of the task,
+// which ends by itself.
+template <typename T>
+bool WaitFor(const pplx::task<T>& task, MonotonicTime deadline, const std::stop_token& stop) {
+  const auto completion = std::make_shared<Completion>();
+  task.then([completion](const pplx::task<T>& done) {
+    try {
+      done.wait();  // An exception that nobody has looked at would end the process.
+    } catch (...) {
+    }
+    completion->Set();
+  });
+  return completion->WaitUntil(deadline, stop);
+}
+
+tl::unexpected<Error> NoAnswer(const std::stop_token& stop) {
+  return Fail(ErrorKind::kRetryable, stop.stop_requested() ? "stopped" : "no answer in time");
+}
+
+std::optional<std::chrono::seconds> RetryAfterOf(const http_response& response) {
+  const auto header = response.headers().find("Retry-After");
+  if (header == response.headers().end()) return std::nullopt;
+  const std::string& text = header->second;
+  int count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (error != std::errc{} || end != text.data() + text.size() || count < 0) return std::nullopt;
+  return std::chrono::seconds(count);
+}
+
+struct WholeResponse {
+  http_response head;
+  std::vector<unsigned char> body;
+};
+
+pplx::task<WholeResponse> ReadBody(const http_response& response) {
+  return response.extract_vector().then([response](std::vector<unsigned char> body) {
+    return WholeResponse{response, std::move(body)};
+  });
+}
+
+HttpReply ToReply(const WholeResponse& response) {
+  return {.status = response.head.status_code(),
+          .retry_after = RetryAfterOf(response.head),
+          .body = std::string(response.body.begin(), response.body.end())};
+}
+
+// The first word of the file: tokens have no spaces.
+Result<std::string> ReadToken(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string text(kTokenBytesMax, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(std::max<std::streamsize>(file.gcount(), 0)));
+  constexpr std::string_view kSpace = " \t\r\n";
+  const std::size_t begin = text.find_first_not_of(kSpace);
+  if (begin == std::string::npos) {
+    return Fail(ErrorKind::kForbidden, "there is no token in " + path);
+  }
+  return text.substr(begin, text.find_first_of(kSpace, begin) - begin);
+}
+
+http_client_config Config(const HttpCallerOptions& options) {
+  http_client_config config;
+  config.set_timeout(kTransportTimeout);
+  config.set_max_redirects(0);  // A redirect would carry the token elsewhere.
+  if (!options.ca_file.empty()) {
+    config.set_ssl_context_callback([file = options.ca_file](boost::asio::ssl::context& context) {
+      context.load_verify_file(file);
+    });
+  }
+  return config;
+}
+
+}  // namespace
+
+class HttpCaller::Impl {
+ public:
+  explicit Impl(HttpCallerOptions options)
+      : options_(std::move(options)), client_(options_.url, Config(options_)) {}
+
+  Result<HttpReply> Call(const HttpRequest& request, MonotonicTime deadline,
+                         const std::stop_token& stop) {
+    return Guarded([&]() -> Result<HttpReply> {
+      auto http = Build(request, /*limited=*/true);
+      if (!http) return tl::unexpected<Error>(std::move(http).error());
+      Cancellation cancellation;
+      const auto task =
+          client_.request(*http, cancellation.get_token()).then([](const http_response& head) {
+            return ReadBody(head);
+          });
+      if (!WaitFor(task, deadline, stop)) {
+        cancellation.cancel();
+        return NoAnswer(stop);
+      }
+      return ToReply(task.get());
+    });
+  }
+
+  Result<HttpReply> Stream(const HttpRequest& request, MonotonicTime deadline,
+                           milliseconds silence_max, const std::stop_token& stop,
+                           const std::function<bool(std::string_view)>& take) {
+    return Guarded([&]() -> Result<HttpReply> {
+      auto http = Build(request, /*limited=*/false);
+      if (!http) return tl::unexpected<Error>(std::move(http).error());
+      Cancellation cancellation;
+      // Whichever way this ends, the connection of a stream that is not over is of no more use.
+      struct CancelAtEnd {
+        Cancellation& cancellation;
+        ~CancelAtEnd() { cancellation.cancel(); }
+      } const cancel_at_end{cancellation};
+
+      const auto head = client_.request(*http, cancellation.get_token());
+      if (!WaitFor(head, std::min(deadline, Now() + silence_max), stop)) return NoAnswer(stop);
+      if (head.get().status_code() == web::http::status_codes::OK) {
+        return ReadPieces(head.get(), deadline, silence_max, stop, take);
+      }
+      const auto whole = ReadBody(head.get());
+      if (!WaitFor(whole, std::min(deadline, Now() + silence_max), stop)) return NoAnswer(stop);
+      return ToReply(whole.get());
+    });
+  }
+
+ private:
+  static MonotonicTime Now() { return std::chrono::steady_clock::now(); }
+
+  Result<http_request> Build(const HttpRequest& request, bool limited) const {
+    http_request http(request.method);
+    http.set_request_uri(web::uri(request.path));
+    http.headers().add("User-Agent", "lanekeeper-client");
+    for (const auto& [name, value] : request.headers) http.headers().add(name, value);
+    std::string token = options_.token;
+    if (!options_.token_file.empty()) {
+      auto read = ReadToken(options_.token_file);
+      if (!read) return tl::unexpected<Error>(std::move(read).error());
+      token = *std::move(read);
+    }
+    if (!token.empty()) http.headers().add("Authorization", "Bearer " + token);
+    if (!request.content_type.empty()) http.set_body(request.body, request.content_type);
+    if (limited) {
+      const std::size_t bytes_max = options_.answer_bytes_max;
+      http.set_progress_handler(
+          [bytes_max](web::http::message_direction::direction direction, std::uint64_t bytes) {
+            if (direction == web::http::message_direction::upload || bytes <= bytes_max) return;
+            throw std::length_error("the answer is larger than " + std::to_string(bytes_max) +
+                                    " bytes");
+          });
+    }
+    return http;
+  }
+
+  static Result<HttpReply> ReadPieces(const http_response& response, MonotonicTime deadline,
+                                      milliseconds silence_max, const std::stop_token& stop,
+                                      const std::function<bool(std::string_view)>& take) {
+    const HttpReply over{.status = web::http::status_codes::OK};
+    auto stream = response.body().streambuf();
+    std::array<std::uint8_t, 16 * 1024> bytes;
+    while (true) {
+      // One byte to wait for, then whatever came with it.
+      const auto first = stream.bumpc();
+      if (!first.is_done() && !WaitFor(first, std::min(deadline, Now() + silence_max), stop)) {
+        return over;
+      }
+      const int byte = first.get();
+      if (byte == Concurrency::streams::char_traits<std::uint8_t>::eof()) return over;
+      bytes[0] = static_cast<std::uint8_t>(byte);
+      const std::size_t more = std::min(stream.in_avail(), bytes.size() - 1);
+      const std::size_t count = 1 + (more > 0 ? stream.getn(bytes.data() + 1, more).get() : 0);
+      if (!take({reinterpret_cast<const char*>(bytes.data()), count})) return over;
+      if (stop.stop_requested() || Now() >= deadline) return over;
+    }
+  }
+
+  template <typename Function>
+  Result<HttpReply> Guarded(Function call) const {
+    try {
+      return call();
+    } catch (const std::length_error& error) {
+      return Fail(ErrorKind::kInvalid, error.what());
+    } catch (const std::exception& error) {
+      const std::string what = error.what();
+      const bool untrusted = what.find("certificate verify failed") != std::string::npos;
+      return Fail(untrusted ? ErrorKind::kForbidden : ErrorKind::kRetryable,
+                  "talking to " + options_.url + ": " + what);
+    }
+  }
+
+  const HttpCallerOptions options_;
+  http_client client_;
+};
+
+Result<std::unique_ptr<HttpCaller>> HttpCaller::Create(HttpCallerOptions options) {
+  if (!options.token.empty() && !options.token_file.empty()) {
+    return Fail(ErrorKind::kInvalid, "token and token_file: give one of them");
+  }
+  if (!options.ca_file.empty() && !std::ifstream(options.ca_file)) {
+    return Fail(ErrorKind::kInvalid, "ca_file: cannot read " + options.ca_file);
+  }
+  try {
+    const web::uri uri(options.url);
+    if ((uri.scheme() != "http" && uri.scheme() != "https") || uri.host().empty()) {
+      return Fail(ErrorKind::kInvalid,
+                  "url '" + options.url + "': must be http://host:port or https://host:port");
+    }
+    return std::unique_ptr<HttpCaller>(new HttpCaller(std::make_unique<Impl>(std::move(options))));
+  } catch (const std::exception& error) {
+    return Fail(ErrorKind::kInvalid, "url '" + options.url + "': " + error.what());
+  }
+}
+
+HttpCaller::HttpCaller(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+HttpCaller::~HttpCaller() = default;
+
+Result<HttpReply> HttpCaller::Call(const HttpRequest& request, MonotonicTime deadline,
+                                   const std::stop_token& stop) {
+  return impl_->Call(request, deadline, stop);
+}
+
+Result<HttpReply> HttpCaller::Stream(const HttpRequest& request, MonotonicTime deadline,
+                                     milliseconds silence_max, const std::stop_token& stop,
+                                     const std::function<bool(std::string_view)>& take) {
+  return impl_->Stream(request, deadline, silence_max, stop, take);
+}
+
+std::string EscapeSegment(std::string_view text) {
+  constexpr std::string_view kHex = "0123456789ABCDEF";
+  constexpr std::string_view kPlain = "-._~";
+  std::string escaped;
+  for (const char letter : text) {
+    const auto byte = static_cast<unsigned char>(letter);
+    const bool plain = (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z') ||
+                       (letter >= '0' && letter <= '9') ||
+                       kPlain.find(letter) != std::string_view::npos;
+    if (plain) {
+      escaped.push_back(letter);
+    } else {
+      escaped.append({'%', kHex[byte >> 4], kHex[byte & 15]});
+    }
+  }
+  return escaped;
+}
+
+}  // namespace lanekeeper::client
