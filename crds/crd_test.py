@@ -65,6 +65,7 @@ def with_defaults(spec):
     """What the API server makes of a spec: the defaults of README.md, spelled out once more."""
     spec = copy.deepcopy(spec)
     spec.setdefault("paused", False)
+    spec.setdefault("routing", "Routes")
     spec.setdefault("queue", {}).setdefault("deletePolicy", "Retain")
     for lane in spec["lanes"]:
         lane.setdefault("class", "Short")
@@ -274,6 +275,16 @@ class LimitTest(unittest.TestCase):
         lanes = [{"name": f"lane-{i}", "template": template} for i in range(16)]
         must("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pool("large", template=template, lanes=lanes)))
 
+    def test_many_routes_to_many_lanes_stay_inside_it_too(self):
+        lanes = [{"name": f"lane-{'x' * 20}-{i}"} for i in range(16)]
+        routes = [{"type": f"{'t' * 120}{i}", "lane": lanes[-1]["name"]} for i in range(128)]
+        must("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pool("large", lanes=lanes, routes=routes)))
+        routes.append({"type": "one-more", "lane": lanes[0]["name"]})
+        self.check(r"spec\.routes: Too many: 129: must have at most 128", lanes=lanes, routes=routes)
+
+    def test_route_type_has_at_most_128_characters(self):
+        self.check(r"spec\.routes\[0\]\.type: Too long: .* 128", routes=[{"type": "x" * 129, "lane": "short"}])
+
     def test_container_has_at_most_32_limits(self):
         limits = {f"example-{i}.com/a": "1" for i in range(33)}
         expect = r"containers\[0\]\.resources\.limits: Too many: 33: must have at most 32"
@@ -426,6 +437,7 @@ class StatusTest(unittest.TestCase):
                 "oldestWaitSeconds": 5,
                 "deadLetters": 7,
                 "workers": {"desired": 4, "ready": 2, "busy": 1, "idle": 1, "draining": 0, "unschedulable": 1},
+                "paused": True,
                 "predictedWaitSeconds": 40,
                 "release": "1 of 2 released, 1 busy, oldest for 00:12:40",
                 "decision": {

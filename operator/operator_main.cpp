@@ -8,11 +8,13 @@
 #include "operator/control/control_loop.h"
 #include "operator/jetstream/jetstream_lane_probe.h"
 #include "operator/jetstream/jetstream_ledger.h"
+#include "operator/jetstream/jetstream_pool_board.h"
 #include "operator/jetstream/jetstream_queues.h"
 #include "operator/kubernetes/api_client.h"
 #include "operator/kubernetes/kubeconfig.h"
 #include "operator/kubernetes/kubernetes_platform.h"
 #include "operator/kubernetes/kubernetes_pool_source.h"
+#include "operator/kubernetes/worker_pool_json.h"
 #include "operator/operator_metrics.h"
 #include "worker-runtime/base/log.h"
 #include "worker-runtime/base/settings.h"
@@ -88,6 +90,8 @@ Result<void> Run(StopSignal& stop, const OperatorSettings& settings) {
   JetStreamLaneProbe probe(*endpoints->nats, clock, {.sample_interval = settings.sample_interval});
   JetStreamQueues queues(*endpoints->nats);
   JetStreamLedger ledger(*endpoints->nats);
+  JetStreamPoolBoard board(*endpoints->nats, {.status_json = kubernetes::StatusToJson,
+                                              .only_namespace = settings.only_namespace});
   const auto metrics = std::make_shared<OperatorMetrics>();
   metrics->AddCounter("lanekeeper_api_requests_total", "Requests to the API server.",
                       [&api] { return static_cast<double>(api.requests()); });
@@ -102,7 +106,10 @@ Result<void> Run(StopSignal& stop, const OperatorSettings& settings) {
                       [&ledger] { return static_cast<double>(ledger.stored()); });
   metrics->AddCounter("lanekeeper_ledger_dropped_total", "Decisions the ledger could not take.",
                       [&ledger] { return static_cast<double>(ledger.dropped()); });
-  ControlLoop loop(source, probe, queues, platform, clock, metrics.get(), &ledger);
+  metrics->AddCounter("lanekeeper_board_writes_total",
+                      "Briefs and statuses of pools written for gateways.",
+                      [&board] { return static_cast<double>(board.written()); });
+  ControlLoop loop(source, probe, queues, platform, clock, metrics.get(), &ledger, &board);
 
   std::optional<telemetry::TelemetryServer> telemetry;
   if (settings.http_port != 0) {
@@ -124,6 +131,7 @@ Result<void> Run(StopSignal& stop, const OperatorSettings& settings) {
   }
 
   ledger.Start();
+  board.Start();
   loop.Start();
   platform.Start([&loop](const PoolKey& key) { loop.Poke(key); });
   log::Info("operator", "started",
@@ -135,6 +143,7 @@ Result<void> Run(StopSignal& stop, const OperatorSettings& settings) {
   loop.Stop();
   platform.Stop();
   ledger.Stop();
+  board.Stop();
   return {};
 }
 

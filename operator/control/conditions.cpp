@@ -9,6 +9,18 @@ namespace {
 
 using scaling::Doubt;
 
+// "short, long": those of which it is true.
+template <typename Holds>
+std::string NamesOf(const std::vector<LaneHealth>& lanes, Holds&& holds) {
+  std::string names;
+  for (const LaneHealth& lane : lanes) {
+    if (!holds(lane)) continue;
+    if (!names.empty()) names += ", ";
+    names += lane.name;
+  }
+  return names;
+}
+
 Condition QueueReachable(const std::vector<LaneHealth>& lanes) {
   for (const LaneHealth& lane : lanes) {
     if (lane.doubt == Doubt::kNone || lane.doubt == Doubt::kNoSampleYet) continue;
@@ -52,6 +64,13 @@ Condition Ready(const std::vector<LaneHealth>& lanes, bool paused, const Conditi
             .reason = "Paused",
             .message = "The pool is paused: its lanes are sampled, not scaled."};
   }
+  if (const std::string names = NamesOf(lanes, [](const LaneHealth& lane) { return lane.paused; });
+      !names.empty()) {
+    return {.type = "Ready",
+            .status = true,
+            .reason = "LanePaused",
+            .message = scaling::LanesPausedSentence(names)};
+  }
   return {.type = "Ready",
           .status = true,
           .reason = "Scaling",
@@ -85,12 +104,8 @@ Condition CapacityShort(const std::vector<LaneHealth>& lanes) {
 }
 
 Condition DeadLetters(const std::vector<LaneHealth>& lanes) {
-  std::string names;
-  for (const LaneHealth& lane : lanes) {
-    if (lane.dead_letters == 0) continue;
-    if (!names.empty()) names += ", ";
-    names += lane.name;
-  }
+  const std::string names =
+      NamesOf(lanes, [](const LaneHealth& lane) { return lane.dead_letters > 0; });
   if (names.empty()) {
     return {.type = "DeadLetters", .reason = "None", .message = "No dead letters."};
   }

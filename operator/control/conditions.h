@@ -22,6 +22,7 @@ struct LaneHealth {
   std::optional<scaling::ScalingReason> limited;
   std::string no_room_why;  // The platform has no room for some of its workers; empty: it has.
   std::int64_t dead_letters = 0;
+  bool paused = false;  // In the queue.
 };
 
 // In the order Ready, QueueReachable, ScalingLimited, CapacityShort, DeadLetters. While a lane has

@@ -9,11 +9,13 @@
 namespace lanekeeper {
 
 ControlLoop::ControlLoop(PoolSource& source, LaneProbe& probe, Queues& queues, Platform& platform,
-                         const Clock& clock, ReconcileObserver* observer, Ledger* ledger)
+                         const Clock& clock, ReconcileObserver* observer, Ledger* ledger,
+                         PoolBoard* board)
     : source_(source),
       probe_(probe),
       clock_(clock),
-      reconciler_(platform, queues, probe, clock, observer, ledger),
+      board_(board),
+      reconciler_(platform, queues, probe, clock, observer, ledger, board),
       random_(std::random_device{}()) {}
 
 ControlLoop::~ControlLoop() { Stop(); }
@@ -39,7 +41,11 @@ void ControlLoop::Start() {
                        store_.PutInvalid(key, error);
                        queue_.Add(key);
                      },
-                 .on_synced = [this] { synced_ = true; }});
+                 .on_synced =
+                     [this] {
+                       if (board_ != nullptr) board_->KeepOnly(store_.Keys());
+                       synced_ = true;
+                     }});
 }
 
 void ControlLoop::Stop() {

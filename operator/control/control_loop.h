@@ -19,7 +19,8 @@ class ControlLoop {
  public:
   // All must outlive the loop.
   ControlLoop(PoolSource& source, LaneProbe& probe, Queues& queues, Platform& platform,
-              const Clock& clock, ReconcileObserver* observer, Ledger* ledger = nullptr);
+              const Clock& clock, ReconcileObserver* observer, Ledger* ledger = nullptr,
+              PoolBoard* board = nullptr);
   ~ControlLoop();  // Stops.
   ControlLoop(const ControlLoop&) = delete;
   ControlLoop& operator=(const ControlLoop&) = delete;
@@ -44,6 +45,7 @@ class ControlLoop {
   PoolSource& source_;
   LaneProbe& probe_;
   const Clock& clock_;
+  PoolBoard* board_;
   PoolStore store_;
   WorkQueue queue_;
   Reconciler reconciler_;

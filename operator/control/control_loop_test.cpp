@@ -95,6 +95,25 @@ TEST(ControlLoop, SampleLeadsToScalingAndStopWaits) {
   EXPECT_EQ(platform.workloads.size(), 1U);
 }
 
+TEST(ControlLoop, BoardIsToldWhatPoolsThereAreOnceAllAreKnown) {
+  FakePoolSource source;
+  FakeLaneProbe probe;
+  FakeQueues queues;
+  FakePlatform platform;
+  SystemClock clock;
+  FakePoolBoard board;
+  ControlLoop loop(source, probe, queues, platform, clock, nullptr, nullptr, &board);
+  loop.Start();
+  auto pool = std::make_shared<WorkerPool>();
+  pool->key = kPool;
+  source.callbacks.on_pool(pool);
+  source.callbacks.on_invalid({"studio", "broken"}, {ErrorKind::kInvalid, "no lanes"});
+  EXPECT_FALSE(board.kept.has_value());
+  source.callbacks.on_synced();
+  loop.Stop();
+  EXPECT_EQ(board.kept, (std::vector<PoolKey>{{"studio", "broken"}, kPool}));
+}
+
 TEST(ControlLoop, FailedPassIsTriedAgain) {
   FakePoolSource source;
   FakeLaneProbe probe;

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "operator/control/pool_board.h"
 #include "operator/control/ports.h"
 
 namespace lanekeeper {
@@ -301,6 +302,41 @@ class FakeQueues final : public Queues {
   std::optional<Error> failure;
   std::map<std::string, int> ensured;  // Calls by lane.
   std::vector<std::string> removed;
+};
+
+// Any thread may tell; read it when nobody does.
+class FakePoolBoard final : public PoolBoard {
+ public:
+  void Tell(const WorkerPool& pool) override {
+    const std::lock_guard lock(mutex_);
+    briefs[pool.key] = BriefOf(pool);
+    ++tells;
+  }
+  void TellStatus(const PoolKey& key, const PoolStatus& status) override {
+    const std::lock_guard lock(mutex_);
+    statuses[key] = status;
+    ++status_tells;
+  }
+  void Forget(const PoolKey& key) override {
+    const std::lock_guard lock(mutex_);
+    briefs.erase(key);
+    statuses.erase(key);
+    forgotten.insert(key);
+  }
+  void KeepOnly(const std::vector<PoolKey>& pools) override {
+    const std::lock_guard lock(mutex_);
+    kept = pools;
+  }
+
+  std::map<PoolKey, PoolBrief> briefs;
+  std::map<PoolKey, PoolStatus> statuses;
+  std::set<PoolKey> forgotten;
+  std::optional<std::vector<PoolKey>> kept;
+  int tells = 0;
+  int status_tells = 0;
+
+ private:
+  std::mutex mutex_;
 };
 
 // The test calls the callbacks itself.

@@ -76,6 +76,7 @@ scaling::Observation ObservationOf(const LaneSample& sample, const WorkloadState
   seen.parked = running ? 0 : unaccounted;
   seen.open_pulls = sample.open_pulls;
   seen.ack_pending_max = sample.ack_pending_max;
+  seen.lane_paused = sample.paused;
   seen.workers_current = workload.replicas;
   seen.workers_busy =
       sample.workers_busy + static_cast<int>(std::min<std::int64_t>(silent_workers, unaccounted));

@@ -25,6 +25,7 @@ struct DecisionTerm {
 
 struct LaneStatus {
   std::string name;
+  bool paused = false;  // In the queue; not spec.paused.
   std::int64_t waiting = 0;
   std::int64_t running = 0;
   std::int64_t parked = 0;

@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "operator/control/worker_pool.h"
 #include "worker-runtime/base/result.h"
@@ -37,6 +38,14 @@ class PoolStore {
     const auto found = entries_.find(key);
     if (found == entries_.end()) return std::nullopt;
     return found->second;
+  }
+  // Of all pools there are, also those that cannot be worked with.
+  std::vector<PoolKey> Keys() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<PoolKey> keys;
+    keys.reserve(entries_.size());
+    for (const auto& [key, entry] : entries_) keys.push_back(key);
+    return keys;
   }
 
  private:

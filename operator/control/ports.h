@@ -48,6 +48,7 @@ struct LaneSample {
   std::int64_t ack_pending = 0;      // Running + parked + lease ran out.
   std::int64_t open_pulls = 0;       // Pull requests waiting at the consumer.
   std::int64_t ack_pending_max = 0;  // The consumer's own limit; 0 = none.
+  bool paused = false;               // The consumer hands out no jobs for now.
   std::int64_t oldest_wait_seconds = 0;
   std::int64_t dead_letters = 0;
 

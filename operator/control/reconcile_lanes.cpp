@@ -240,6 +240,7 @@ void Reconciler::Record(const WorkerPool& pool, LaneView& view, const WorkloadSt
   LaneState& state = view.state;
   LaneStatus& status = state.status;
   status.name = view.lane.name;
+  status.paused = seen.lane_paused;
   status.waiting = seen.waiting;
   status.running = seen.running;
   status.parked = seen.parked;

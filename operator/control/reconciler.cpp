@@ -23,13 +23,14 @@ std::chrono::milliseconds RetryDelay(const Error& error, int failures) {
 }
 
 Reconciler::Reconciler(Platform& platform, Queues& queues, LaneProbe& probe, const Clock& clock,
-                       ReconcileObserver* observer, Ledger* ledger)
+                       ReconcileObserver* observer, Ledger* ledger, PoolBoard* board)
     : platform_(platform),
       queues_(queues),
       probe_(probe),
       clock_(clock),
       observer_(observer != nullptr ? observer : &no_observer_),
-      ledger_(ledger) {}
+      ledger_(ledger),
+      board_(board) {}
 
 Reconciler::Next Reconciler::Reconcile(const WorkerPool& pool) {
   const MonotonicTime started = clock_.Now();
@@ -43,6 +44,7 @@ Reconciler::Next Reconciler::Reconcile(const WorkerPool& pool) {
   Result<void> prepared = Prepare(pool, state);
   if (!prepared) return {std::nullopt, std::move(prepared).error()};
   keep(ReconcileLanes(pool, state));
+  TellBoard(pool, state);
   keep(DropLanesNotIn(pool, state));
   keep(Report(pool, state));
 
@@ -64,6 +66,10 @@ Result<void> Reconciler::Prepare(const WorkerPool& pool, PoolState& state) {
     state.status = *std::move(last);
     for (const LaneStatus& lane : state.status.lanes) state.lanes[lane.name].status = lane;
     state.status_read = true;
+    // Unchanged, it is not written again, and the board may have lost it meanwhile.
+    if (board_ != nullptr && state.status != PoolStatus{}) {
+      board_->TellStatus(pool.key, state.status);
+    }
   }
   if (state.probed_generation != pool.generation) {
     for (const Lane& lane : pool.lanes) {
@@ -101,14 +107,21 @@ Result<void> Reconciler::DropLanesNotIn(const WorkerPool& pool, PoolState& state
   return {};
 }
 
+// After the queues were set up, so that jobs are not sent to a lane that has none yet.
+void Reconciler::TellBoard(const WorkerPool& pool, PoolState& state) {
+  if (board_ == nullptr || state.told_generation == pool.generation) return;
+  board_->Tell(pool);
+  state.told_generation = pool.generation;
+}
+
 Result<void> Reconciler::Report(const WorkerPool& pool, PoolState& state) {
   std::vector<LaneHealth> health;
   PoolStatus status{.observed_generation = pool.generation};
   for (const Lane& lane : pool.lanes) {
     const LaneState& kept = state.lanes[lane.name];
     health.push_back({lane.name, kept.doubt, kept.doubt_detail, kept.queue_error,
-                      kept.workload_error, kept.limited, kept.no_room_why,
-                      kept.status.dead_letters});
+                      kept.workload_error, kept.limited, kept.no_room_why, kept.status.dead_letters,
+                      kept.status.paused});
     status.lanes.push_back(kept.status);
     status.lanes.back().name = lane.name;
   }
@@ -124,6 +137,7 @@ Result<void> Reconciler::Report(const WorkerPool& pool, PoolState& state) {
     observer_->OnError(written.error());
     return Wrap(std::move(written).error(), "writing the status of " + ToString(pool.key));
   }
+  if (board_ != nullptr) board_->TellStatus(pool.key, status);
   for (const PoolEvent& event : EventsOf(state.status.conditions, status.conditions)) {
     platform_.Publish(pool, event);
   }
@@ -185,6 +199,7 @@ Reconciler::Next Reconciler::ReconcileInvalid(const PoolKey& key, const Error& w
   pool.key = key;
   Result<void> written = platform_.WriteStatus(pool, status);
   if (!written) return {std::nullopt, std::move(written).error()};
+  if (board_ != nullptr) board_->TellStatus(key, status);
   log::Warning("reconciler", "invalid pool", {{"pool", ToString(key)}, {"error", why.message}});
   state.status = std::move(status);
   return {};
@@ -194,6 +209,9 @@ Reconciler::Next Reconciler::ReconcileInvalid(const PoolKey& key, const Error& w
 // Each pass does what is still left to do.
 Reconciler::Next Reconciler::TearDown(const WorkerPool& pool, PoolState& state) {
   if (!pool.has_finalizer) return {};
+  // First: a job that came now would wait for workers that are going, in a queue that may go too.
+  if (board_ != nullptr) board_->Forget(pool.key);
+  state.told_generation = -1;
   const auto stop = [&](Error error, std::string_view what) {
     observer_->OnError(error);
     return Next{std::nullopt, Wrap(std::move(error), what).value()};
@@ -232,6 +250,7 @@ Reconciler::Next Reconciler::TearDown(const WorkerPool& pool, PoolState& state) 
 }
 
 void Reconciler::Forget(const PoolKey& key) {
+  if (board_ != nullptr) board_->Forget(key);
   const auto found = pools_.find(key);
   if (found == pools_.end()) return;
   for (const auto& [lane, state] : found->second.lanes) {

@@ -14,6 +14,7 @@
 
 #include "operator/control/lane_release.h"
 #include "operator/control/ledger.h"
+#include "operator/control/pool_board.h"
 #include "operator/control/ports.h"
 #include "operator/control/reconcile_observer.h"
 #include "operator/control/shields.h"
@@ -35,9 +36,9 @@ class Reconciler {
     std::optional<Error> error;  // The pass did not finish; RetryDelay says when to try again.
   };
 
-  // All must outlive the reconciler. `observer` and `ledger` may be null.
+  // All must outlive the reconciler. `observer`, `ledger` and `board` may be null.
   Reconciler(Platform& platform, Queues& queues, LaneProbe& probe, const Clock& clock,
-             ReconcileObserver* observer, Ledger* ledger = nullptr);
+             ReconcileObserver* observer, Ledger* ledger = nullptr, PoolBoard* board = nullptr);
 
   Next Reconcile(const WorkerPool& pool);
   // The object exists but cannot be worked with: says so in its status, changes nothing else.
@@ -90,6 +91,7 @@ class Reconciler {
   struct PoolState {
     std::map<std::string, LaneState> lanes;
     std::int64_t probed_generation = -1;
+    std::int64_t told_generation = -1;  // To the board.
     bool status_read = false;
     PoolStatus status;  // What was written last.
     MonotonicTime status_due{};
@@ -111,6 +113,7 @@ class Reconciler {
   void Record(const WorkerPool& pool, LaneView& view, const WorkloadState& after);
   void RecordDecision(const WorkerPool& pool, LaneView& view);
   Result<void> Report(const WorkerPool& pool, PoolState& state);
+  void TellBoard(const WorkerPool& pool, PoolState& state);
   Next TearDown(const WorkerPool& pool, PoolState& state);
   std::optional<MonotonicTime> NextDue(const WorkerPool& pool, const PoolState& state) const;
 
@@ -121,6 +124,7 @@ class Reconciler {
   ReconcileObserver* observer_;
   ReconcileObserver no_observer_;
   Ledger* ledger_;
+  PoolBoard* board_;
   ShieldRate shield_rate_;
   std::map<PoolKey, PoolState> pools_;
 };

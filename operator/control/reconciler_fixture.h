@@ -95,7 +95,8 @@ class ReconcilerTest : public testing::Test {
   FakeClock clock;
   Counts counts;
   KeptLedger ledger;
-  Reconciler reconciler{platform, queues, probe, clock, &counts, &ledger};
+  FakePoolBoard board;
+  Reconciler reconciler{platform, queues, probe, clock, &counts, &ledger, &board};
 };
 
 }  // namespace lanekeeper

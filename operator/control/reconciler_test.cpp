@@ -201,6 +201,47 @@ TEST_F(ReconcilerTest, PausedPoolIsLeftAlone) {
   EXPECT_EQ(Get("Ready").reason, "Paused");
 }
 
+TEST_F(ReconcilerTest, PausedLaneGetsNoWorkersUntilItGoesOn) {
+  LaneSample sample = Jobs(40);
+  sample.paused = true;
+  probe.Set(Key("short"), sample);
+  Pass();
+  EXPECT_EQ(Replicas("short"), 0);
+  EXPECT_TRUE(Status().lanes[0].paused);
+  EXPECT_EQ(Status().lanes[0].decision_reason, "LanePaused");
+  EXPECT_EQ(Status().lanes[0].predicted_wait_seconds, -1);
+  EXPECT_FALSE(Status().lanes[1].paused);
+  EXPECT_TRUE(Get("Ready").status);
+  EXPECT_EQ(Get("Ready").reason, "LanePaused");
+  EXPECT_THAT(Get("Ready").message, testing::HasSubstr("Paused lanes: short."));
+  EXPECT_EQ(ledger.entries.size(), 1U);
+
+  Pass();  // Not said again.
+  EXPECT_EQ(ledger.entries.size(), 1U);
+
+  sample.paused = false;
+  probe.Set(Key("short"), sample);
+  Wait(std::chrono::seconds(3));
+  Pass();
+  EXPECT_EQ(Replicas("short"), 3);
+  EXPECT_FALSE(Status().lanes[0].paused);
+  EXPECT_EQ(Get("Ready").reason, "Scaling");
+}
+
+TEST_F(ReconcilerTest, PausedLaneKeepsTheWorkersThatRunJobs) {
+  probe.Set(Key("short"), Jobs(48));
+  Pass();
+  ASSERT_EQ(Replicas("short"), 3);
+  LaneSample sample = Jobs(40, 20, 3, 2);
+  sample.paused = true;
+  probe.SetRunning(Key("short"), "short-0001", 10);
+  probe.SetRunning(Key("short"), "short-0002", 10);
+  probe.Set(Key("short"), sample);
+  Wait(std::chrono::seconds(20));
+  Passes();
+  EXPECT_EQ(Replicas("short"), 2);
+}
+
 TEST_F(ReconcilerTest, ChangedTemplateIsAppliedWithoutChangingTheNumber) {
   Pass();
   probe.Set(Key("short"), Jobs(160));

@@ -14,6 +14,7 @@
 #include "worker-runtime/base/backoff.h"
 #include "worker-runtime/job/job_record.h"
 #include "worker-runtime/job/names.h"
+#include "worker-runtime/job/pool_brief.h"
 
 namespace lanekeeper {
 
@@ -82,6 +83,7 @@ struct Lane {
   LaneJobs jobs;
   LaneWorkers workers;
   LaneScaling scaling;
+  AdmissionPolicy admission;  // The gateway's.
   std::string template_json;  // The lane's own PodTemplateSpec or the pool's, untouched.
   bool operator==(const Lane&) const = default;
 };
@@ -95,6 +97,8 @@ struct WorkerPool {
   bool paused = false;
   bool delete_queues = false;  // spec.queue.deletePolicy: Delete.
   std::vector<Lane> lanes;     // 1..16, unique names.
+  std::vector<Route> routes;   // 0..kRoutesMax, unique types, each to a lane of the pool.
+  Routing routing = Routing::kRoutes;
   scaling::PoolBudget budget;
   bool operator==(const WorkerPool&) const = default;
 

@@ -119,6 +119,18 @@ TEST_F(ProbeTest, SaysWhatTheConsumerSays) {
   EXPECT_EQ(probe_->Latest({"no", "such", "lane"}).doubt, Doubt::kNoSampleYet);
 }
 
+TEST_F(ProbeTest, SeesALaneThatIsPausedAndThatItGoesOn) {
+  MakeQueue();
+  Publish(2);
+  Begin({.sample_interval = milliseconds(10)});
+  ASSERT_TRUE(Sees([](const LaneSample& s) { return s.waiting == 2 && !s.paused; }));
+  const std::string api = "CONSUMER.PAUSE." + JobStreamName(key_) + ".workers";
+  ASSERT_TRUE(jetstream_.Call(api, R"({"pause_until":"2099-01-01T00:00:00Z"})").has_value());
+  EXPECT_TRUE(Sees([](const LaneSample& s) { return s.paused && s.waiting == 2; }));
+  ASSERT_TRUE(jetstream_.Call(api, "{}").has_value());
+  EXPECT_TRUE(Sees([](const LaneSample& s) { return !s.paused && s.waiting == 2; }));
+}
+
 TEST_F(ProbeTest, TellsOfChangesOnly) {
   MakeQueue();
   Begin({.sample_interval = milliseconds(10)});

@@ -88,6 +88,7 @@ class RandomDecisions {
         .workers_busy = Int(0, 40),
         .workers_starting = Int(0, 10),
         .workers_stuck = Int(0, 5),
+        .lane_paused = Int(0, 4) == 0,
         .estimate = {.service_seconds_mean = Real(100),
                      .service_seconds_p95 = Real(1000),
                      .service_jobs = Real(1e6),

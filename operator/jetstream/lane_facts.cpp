@@ -14,6 +14,7 @@ void ApplyConsumer(const nats::ConsumerState& state, MonotonicTime now, LaneSamp
   sample->ack_pending = count(state.ack_pending);
   sample->open_pulls = count(state.waiting_pulls);
   sample->ack_pending_max = count(state.ack_pending_max);
+  sample->paused = state.paused;
   if (sample->waiting == 0) sample->oldest_wait_seconds = 0;
   sample->taken_at = now;
 }

@@ -12,17 +12,20 @@ const MonotonicTime kNow{std::chrono::hours(1)};
 
 TEST(LaneFacts, AGoodAnswerEndsTheDoubt) {
   LaneSample sample{.doubt = Doubt::kStale, .doubt_detail = "x", .oldest_wait_seconds = 9};
-  ApplyConsumer({.pending = 4, .ack_pending = 3, .waiting_pulls = 2, .ack_pending_max = 1}, kNow,
-                &sample);
+  ApplyConsumer(
+      {.pending = 4, .ack_pending = 3, .waiting_pulls = 2, .ack_pending_max = 1, .paused = true},
+      kNow, &sample);
   EXPECT_EQ(sample, (LaneSample{.doubt = Doubt::kNone,
                                 .waiting = 4,
                                 .ack_pending = 3,
                                 .open_pulls = 2,
                                 .ack_pending_max = 1,
+                                .paused = true,
                                 .oldest_wait_seconds = 9,
                                 .taken_at = kNow}));
   ApplyConsumer({}, kNow, &sample);
   EXPECT_EQ(sample.oldest_wait_seconds, 0);
+  EXPECT_FALSE(sample.paused);
 }
 
 TEST(LaneFacts, NumbersAreNeverNegative) {

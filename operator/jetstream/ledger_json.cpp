@@ -71,7 +71,7 @@ template <typename Observation, typename Field>
 requires std::is_same_v<std::remove_const_t<Observation>, scaling::Observation>
 void ForEachField(Observation& seen, Field&& field) {
   auto& [doubt, waiting, running, parked, open_pulls, ack_pending_max, workers_current,
-         workers_busy, workers_starting, workers_stuck, estimate, peak_demand] = seen;
+         workers_busy, workers_starting, workers_stuck, lane_paused, estimate, peak_demand] = seen;
   field("doubt", doubt);
   field("waiting", waiting);
   field("running", running);
@@ -82,6 +82,7 @@ void ForEachField(Observation& seen, Field&& field) {
   field("workers_busy", workers_busy);
   field("workers_starting", workers_starting);
   field("workers_stuck", workers_stuck);
+  field("lane_paused", lane_paused);
   field("estimate", estimate);
   field("peak_demand", peak_demand);
 }
@@ -331,8 +332,12 @@ std::string WriteLedgerEntry(const LedgerEntry& entry) {
 
 Result<LedgerEntry> ReadLedgerEntry(std::string_view text) {
   if (text.size() > kTextMax) return Bad("more than 64 KiB");
-  const json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!object.is_object()) return Bad("not a JSON object");
+  // Not in entries of before there were paused lanes.
+  if (const auto seen = object.find("observation"); seen != object.end() && seen->is_object()) {
+    seen->emplace("lane_paused", false);
+  }
   const auto version = object.find("v");
   if (version == object.end() || !version->is_number_unsigned()) return Bad("v");
   if (version->get<std::uint64_t>() > kVersion) {

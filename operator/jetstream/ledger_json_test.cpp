@@ -42,6 +42,7 @@ LedgerEntry Full() {
                       .workers_busy = 6,
                       .workers_starting = 7,
                       .workers_stuck = 8,
+                      .lane_paused = true,
                       .estimate = {.service_seconds_mean = 1.0 / 3,
                                    .service_seconds_p95 = 1e-300,
                                    .service_jobs = 17,
@@ -109,6 +110,16 @@ TEST(LedgerJson, IgnoresFieldsItDoesNotKnow) {
   EXPECT_EQ(*read, Full());
 }
 
+TEST(LedgerJson, ReadsEntriesOfBeforeThereWerePausedLanes) {
+  json entry = json::parse(WriteLedgerEntry(Full()));
+  entry["observation"].erase("lane_paused");
+  LedgerEntry expected = Full();
+  expected.observation.lane_paused = false;
+  const auto read = ReadLedgerEntry(entry.dump());
+  ASSERT_TRUE(read.has_value()) << read.error().message;
+  EXPECT_EQ(*read, expected);
+}
+
 TEST(LedgerJson, NamesTheFieldThatIsMissing) {
   const json whole = json::parse(WriteLedgerEntry(Full()));
   // Every leaf but those that may be missing.
@@ -116,7 +127,7 @@ TEST(LedgerJson, NamesTheFieldThatIsMissing) {
   for (const auto& [path, ignored] : flat.items()) {
     const json::json_pointer pointer(path);
     if (path.ends_with("/limited") || path.ends_with("/target_wait_ms")) continue;
-    if (path.find("/terms/") != std::string::npos) continue;
+    if (path.find("/terms/") != std::string::npos || path.ends_with("/lane_paused")) continue;
     json entry = whole;
     entry[pointer.parent_pointer()].erase(pointer.back());
     const auto read = ReadLedgerEntry(entry.dump());
@@ -140,6 +151,7 @@ TEST(LedgerJson, NamesTheFieldThatIsNonsense) {
       {"/policy/paused", 1},
       {"/observation/doubt", "Unknown"},
       {"/observation/doubt", ""},
+      {"/observation/lane_paused", 1},
       {"/observation/estimate/cold_start_seconds", "soon"},
       {"/decided/reason", "Unknown"},
       {"/decided/limited", "Whim"},

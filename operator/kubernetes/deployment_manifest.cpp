@@ -2,12 +2,13 @@
 
 #include <algorithm>
 #include <chrono>
+#include <string_view>
 #include <utility>
 
+#include "operator/control/lane_settings.h"
 #include "operator/control/ports.h"
 #include "operator/kubernetes/gpu_limits.h"
 #include "operator/kubernetes/json_access.h"
-#include "worker-runtime/base/duration.h"
 #include "worker-runtime/job/names.h"
 
 namespace lanekeeper::kubernetes {
@@ -43,33 +44,16 @@ json StrategyOf(LaneClass lane_class) {
   return {{"type", "RollingUpdate"}, {"rollingUpdate", std::move(rolling)}};
 }
 
-void AddVariable(json& variables, const char* name, std::string value) {
-  variables.push_back({{"name", name}, {"value", std::move(value)}});
-}
-
 void AddSettings(json& variables, const WorkerPool& pool, const Lane& lane,
                  const ManifestOptions& options) {
-  const LaneKey key = pool.KeyOf(lane);
-  if (!options.nats_url.empty()) AddVariable(variables, kEnvNatsUrl, options.nats_url);
-  AddVariable(variables, kEnvNamespace, key.pool_namespace);
-  AddVariable(variables, kEnvPool, key.pool);
-  AddVariable(variables, kEnvLane, key.lane);
-  variables.push_back(
-      {{"name", kEnvWorker}, {"valueFrom", {{"fieldRef", {{"fieldPath", "metadata.name"}}}}}});
-  AddVariable(variables, kEnvStream, lane.queue.stream);
-  AddVariable(variables, kEnvConsumer, lane.queue.consumer);
-  AddVariable(variables, kEnvDeadSubject, DeadSubject(key));
-  AddVariable(variables, kEnvSlots, std::to_string(lane.workers.slots));
-  AddVariable(variables, kEnvTimeout, FormatDuration(lane.jobs.timeout));
-  AddVariable(variables, kEnvGrace, FormatDuration(lane.workers.grace));
-  AddVariable(variables, kEnvAttempts, std::to_string(lane.jobs.attempts_max));
-  AddVariable(variables, kEnvCrashes, std::to_string(lane.jobs.crashes_max));
-  AddVariable(variables, kEnvTracking, std::string(NameOf(lane.jobs.tracking)));
-  if (!lane.jobs.overrun_lane.empty()) {
-    AddVariable(variables, kEnvOverrunLane, lane.jobs.overrun_lane);
+  for (const LaneSetting& setting : LaneSettings(pool, lane, options.nats_url)) {
+    // Before the variables of the queue; another order would be another template.
+    if (std::string_view(setting.name) == kEnvStream) {
+      variables.push_back(
+          {{"name", kEnvWorker}, {"valueFrom", {{"fieldRef", {{"fieldPath", "metadata.name"}}}}}});
+    }
+    variables.push_back({{"name", setting.name}, {"value", setting.value}});
   }
-  AddVariable(variables, kEnvBackoffInitial, FormatDuration(lane.jobs.backoff.initial));
-  AddVariable(variables, kEnvBackoffMax, FormatDuration(lane.jobs.backoff.max));
 }
 
 // The container named "worker", else the first; nullptr when there is none.

@@ -32,6 +32,7 @@ json ToJson(const LaneStatus& lane) {
                    {"idle", lane.workers_idle},
                    {"draining", lane.workers_draining},
                    {"unschedulable", lane.workers_unschedulable}}}};
+  if (lane.paused) object["paused"] = true;
   if (lane.predicted_wait_seconds >= 0) {
     object["predictedWaitSeconds"] = lane.predicted_wait_seconds;
   }
@@ -73,6 +74,9 @@ int IntAt(const json& object, JsonPath path) { return static_cast<int>(IntegerAt
 LaneStatus LaneFromJson(const json& object) {
   LaneStatus lane;
   lane.name = TextAt(object, {"name"});
+  if (const json* paused = At(object, {"paused"}); paused != nullptr) {
+    lane.paused = paused->is_boolean() && paused->get<bool>();
+  }
   lane.waiting = IntegerAt(object, {"waiting"});
   lane.running = IntegerAt(object, {"running"});
   lane.parked = IntegerAt(object, {"parked"});

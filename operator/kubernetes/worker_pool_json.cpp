@@ -11,6 +11,7 @@
 #include "operator/kubernetes/json_access.h"
 #include "operator/kubernetes/json_fields.h"
 #include "operator/kubernetes/object_names.h"
+#include "worker-runtime/job/codec.h"
 #include "worker-runtime/job/names.h"
 
 namespace lanekeeper::kubernetes {
@@ -23,6 +24,7 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 
 constexpr std::size_t kLanesMax = 16;
+constexpr std::size_t kRoutesMax = 128;
 constexpr std::size_t kPoolNameMax = 30;
 constexpr std::size_t kLaneNameMax = 30;
 constexpr std::size_t kContainersMax = 16;
@@ -62,6 +64,15 @@ bool IsLaneName(std::string_view name) {
   if (name.front() < 'a' || name.front() > 'z' || name.back() == '-') return false;
   return std::all_of(name.begin(), name.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+  });
+}
+
+// As the worker reads Lk-Type.
+bool IsJobType(std::string_view type) {
+  if (type.empty() || type.size() > kJobTypeBytesMax) return false;
+  return std::all_of(type.begin(), type.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("._-/:").find(c) != std::string_view::npos;
   });
 }
 
@@ -244,6 +255,17 @@ LaneScaling ReadScaling(const Fields& fields, const ClassDefaults& defaults, int
   return scaling;
 }
 
+AdmissionPolicy ReadAdmission(const Fields& fields) {
+  AdmissionPolicy admission;
+  if (fields.Has("maxWait")) {
+    admission.wait_max = fields.Duration("maxWait", minutes(1), milliseconds(1), hours(168));
+  }
+  if (fields.Has("maxPerCaller")) {
+    admission.caller_depth_max = fields.Integer("maxPerCaller", 1, 1, 100'000'000);
+  }
+  return admission;
+}
+
 // workers.gpus against what the lane's template asks for. Exactly Gpu lanes ask for GPUs.
 void ReadGpus(const Fields& fields, const json& pod_spec, Lane& lane) {
   const Fields workers = fields.Object("workers");
@@ -298,6 +320,7 @@ Lane ReadLane(const Fields& spec, const Fields& fields, const PoolKey& pool) {
   lane.jobs = ReadJobs(fields.Object("jobs"), defaults);
   lane.workers = ReadWorkers(fields.Object("workers"), defaults, lane.jobs.timeout);
   lane.scaling = ReadScaling(fields.Object("scaling"), defaults, lane.workers.slots);
+  lane.admission = ReadAdmission(fields.Object("admission"));
   if (fields.Has("template")) CheckTemplate(fields.Object("template"));
   const json* pod_template = TemplateOf(spec, fields);
   if (pod_template != nullptr) {
@@ -372,6 +395,33 @@ std::vector<Lane> ReadLanes(const Fields& spec, const PoolKey& pool) {
   return lanes;
 }
 
+std::vector<Route> ReadRoutes(const Fields& spec, const std::vector<Lane>& lanes) {
+  const std::vector<Fields> entries = spec.List("routes");
+  if (entries.size() > kRoutesMax) {
+    spec.Refuse("routes", "must have at most 128 entries, has " + std::to_string(entries.size()));
+  }
+  std::vector<Route> routes;
+  std::set<std::string> types;
+  for (const Fields& entry : entries) {
+    if (routes.size() == kRoutesMax) break;
+    Route route{.type = entry.Text("type", ""), .lane = entry.Text("lane", "")};
+    if (route.type.empty()) {
+      entry.Refuse("type", "is missing");
+    } else if (!IsJobType(route.type)) {
+      entry.Refuse("type", "must be at most 128 letters, digits and characters of . _ - / :");
+    } else if (!types.insert(route.type).second) {
+      entry.Refuse("type", "\"" + route.type + "\" has a route already");
+    }
+    if (route.lane.empty()) {
+      entry.Refuse("lane", "is missing");
+    } else if (LaneNamed(lanes, route.lane) == nullptr) {
+      entry.Refuse("lane", "\"" + route.lane + "\" is not a lane of the pool");
+    }
+    routes.push_back(std::move(route));
+  }
+  return routes;
+}
+
 scaling::PoolBudget ReadBudget(const Fields& fields) {
   scaling::PoolBudget budget;
   if (fields.Has("workers")) {
@@ -426,6 +476,9 @@ Result<WorkerPool> WorkerPoolFromJson(const json& object) {
   pool.delete_queues = spec.Object("queue").Choice("deletePolicy", {"Retain", "Delete"}) == 1;
   if (spec.Has("template")) CheckTemplate(spec.Object("template"));
   pool.lanes = ReadLanes(spec, pool.key);
+  pool.routes = ReadRoutes(spec, pool.lanes);
+  pool.routing =
+      spec.Choice("routing", {"Routes", "Learned"}) == 1 ? Routing::kLearned : Routing::kRoutes;
   pool.budget = ReadBudget(spec.Object("budget"));
   if (!problems.empty()) return problems.AsError();
   return pool;

@@ -196,7 +196,10 @@ TEST(ParseWorkerPool, EveryFieldCanBeSet) {
     "jobs": {"timeout": "45s", "attempts": 3, "crashes": 4, "tracking": "Failures",
              "onOverrun": {"moveTo": "long"}, "backoff": {"initial": "500ms", "max": "1m"}},
     "workers": {"min": 1, "max": 50, "slots": 16, "grace": "2m"},
-    "scaling": {"jobsPerWorker": 32, "scaleDownWindow": "20s"}}, {"name": "long"}])");
+    "scaling": {"jobsPerWorker": 32, "scaleDownWindow": "20s"},
+    "admission": {"maxWait": "90s", "maxPerCaller": 200}}, {"name": "long"}])");
+  manifest["spec"]["routes"] = json::parse(R"([{"type": "film", "lane": "long"}])");
+  manifest["spec"]["routing"] = "Learned";
   manifest["spec"]["paused"] = true;
   manifest["spec"]["queue"] = {{"deletePolicy", "Delete"}};
   manifest["metadata"]["uid"] = "p-1";
@@ -213,24 +216,27 @@ TEST(ParseWorkerPool, EveryFieldCanBeSet) {
       .has_finalizer = true,
       .paused = true,
       .delete_queues = true,
-      .lanes = {
-          Lane{.name = "short",
-               .lane_class = LaneClass::kLong,
-               .queue = {.stream = "LK_studio_media_short",
-                         .consumer = "workers",
-                         .depth_max = 5000,
-                         .storage = StorageKind::kMemory,
-                         .replicas = 3},
-               .jobs = {.timeout = seconds(45),
-                        .attempts_max = 3,
-                        .crashes_max = 4,
-                        .tracking = Tracking::kFailures,
-                        .overrun_lane = "long",
-                        .backoff = {.initial = milliseconds(500), .max = minutes(1)}},
-               .workers = {.min = 1, .max = 50, .slots = 16, .grace = minutes(2)},
-               .scaling = {.jobs_per_worker = 32, .scale_down_window = seconds(20)},
-               .template_json = R"({"spec":{"containers":[{"image":"own:1","name":"own"}]}})"},
-          pool->lanes.back()}};
+      .lanes = {Lane{
+                    .name = "short",
+                    .lane_class = LaneClass::kLong,
+                    .queue = {.stream = "LK_studio_media_short",
+                              .consumer = "workers",
+                              .depth_max = 5000,
+                              .storage = StorageKind::kMemory,
+                              .replicas = 3},
+                    .jobs = {.timeout = seconds(45),
+                             .attempts_max = 3,
+                             .crashes_max = 4,
+                             .tracking = Tracking::kFailures,
+                             .overrun_lane = "long",
+                             .backoff = {.initial = milliseconds(500), .max = minutes(1)}},
+                    .workers = {.min = 1, .max = 50, .slots = 16, .grace = minutes(2)},
+                    .scaling = {.jobs_per_worker = 32, .scale_down_window = seconds(20)},
+                    .admission = {.wait_max = seconds(90), .caller_depth_max = 200},
+                    .template_json = R"({"spec":{"containers":[{"image":"own:1","name":"own"}]}})"},
+                pool->lanes.back()},
+      .routes = {{"film", "long"}},
+      .routing = Routing::kLearned};
   EXPECT_EQ(*pool, expected);
 }
 
@@ -262,7 +268,7 @@ TEST(ParseWorkerPool, NullIsTheSameAsMissing) {
 
 TEST(ParseWorkerPool, UnknownFieldsArePassedOver) {
   json manifest = Manifest(R"([{"name":"a","scaling":{"later":"2m"},"later":{"x":[1]}}])");
-  manifest["spec"]["routes"] = {{"workers", 60}};
+  manifest["spec"]["later"] = {{"workers", 60}};
   EXPECT_TRUE(WorkerPoolFromJson(manifest));
 }
 
@@ -321,6 +327,27 @@ INSTANTIATE_TEST_SUITE_P(
                     "spec.lanes[1].class: \"short\" is not one of Short, Long, Gpu"},
         RefusalCase{"ClassNumber", "/spec/lanes/1/class", "1",
                     "spec.lanes[1].class: must be a string, is a number"},
+        RefusalCase{"RoutesNoList", "/spec/routes", "{}",
+                    "spec.routes: must be a list, is an object"},
+        RefusalCase{"RouteWithNothing", "/spec/routes", "[{}]",
+                    "spec.routes[0].type: is missing; spec.routes[0].lane: is missing"},
+        RefusalCase{"RouteTypeWithSpace", "/spec/routes", R"([{"type":"a b","lane":"a"}])",
+                    "spec.routes[0].type: must be at most 128 letters, digits and characters of "
+                    ". _ - / :"},
+        RefusalCase{"RouteTypeTwice", "/spec/routes",
+                    R"([{"type":"x","lane":"a"},{"type":"x","lane":"b"}])",
+                    "spec.routes[1].type: \"x\" has a route already"},
+        RefusalCase{"RouteToNobody", "/spec/routes", R"([{"type":"x","lane":"c"}])",
+                    "spec.routes[0].lane: \"c\" is not a lane of the pool"},
+        RefusalCase{"RoutingUnknown", "/spec/routing", R"("Random")",
+                    "spec.routing: \"Random\" is not one of Routes, Learned"},
+        RefusalCase{"AdmissionNoObject", "/spec/lanes/1/admission", "7",
+                    "spec.lanes[1].admission: must be an object, is a number"},
+        RefusalCase{"AdmissionWaitZero", "/spec/lanes/1/admission/maxWait", R"("0s")",
+                    "spec.lanes[1].admission.maxWait: must be at least 1ms and at most 168h, is "
+                    "0s"},
+        RefusalCase{"AdmissionPerCallerZero", "/spec/lanes/1/admission/maxPerCaller", "0",
+                    "spec.lanes[1].admission.maxPerCaller: must be at least 1, is 0"},
         RefusalCase{"MaxZero", "/spec/lanes/1/workers/max", "0",
                     "spec.lanes[1].workers.max: must be at least 1, is 0"},
         RefusalCase{"MaxHuge", "/spec/lanes/1/workers/max", "18446744073709551615",
@@ -559,6 +586,7 @@ PoolStatus FullStatus() {
                           .message = "",
                           .last_transition = "2026-01-01T00:00:00Z"}},
           .lanes = {{.name = "short",
+                     .paused = true,
                      .waiting = 7,
                      .running = 3,
                      .parked = 2,
@@ -591,7 +619,7 @@ TEST(Status, IsWrittenInTheShapeOfTheResource) {
     "summary": {"lanes": "short 12/3 long 1/0", "waiting": 8, "running": 3, "workers": 5,
                 "ready": 3, "deadLetters": 5},
     "lanes": [
-      {"name": "short", "waiting": 7, "running": 3, "parked": 2, "oldestWaitSeconds": 9,
+      {"name": "short", "paused": true, "waiting": 7, "running": 3, "parked": 2, "oldestWaitSeconds": 9,
        "deadLetters": 5,
        "workers": {"desired": 4, "ready": 3, "busy": 2, "idle": 1, "draining": 1,
                    "unschedulable": 2},

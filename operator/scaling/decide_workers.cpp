@@ -52,6 +52,21 @@ Demand DemandOf(const ScalingPolicy& policy, const Observation& seen) {
   return {workers, false};
 }
 
+// What is left of `seen` in a lane that hands out no jobs. Nobody is started for those that come
+// meanwhile either.
+Observation Undelivered(Observation seen) {
+  seen.waiting = 0;
+  seen.parked = 0;
+  seen.estimate.arrivals_per_second = 0;
+  seen.estimate.arrivals_per_second_high = 0;
+  seen.estimate.slots_next = 0;
+  return seen;
+}
+
+int Narrowed(std::int64_t workers) {
+  return static_cast<int>(std::min<std::int64_t>(workers, std::numeric_limits<int>::max()));
+}
+
 }  // namespace
 
 ScalingDecision DecideWorkers(const ScalingPolicy& policy, const Observation& seen) {
@@ -74,10 +89,16 @@ ScalingDecision DecideWorkers(const ScalingPolicy& policy, const Observation& se
     decision.terms.push_back({term, workers});
   };
 
-  const Demand demand = DemandOf(policy, seen);
-  const int needed =
-      static_cast<int>(std::min<std::int64_t>(demand.workers, std::numeric_limits<int>::max()));
-  note(Term::kDemand, needed);
+  Demand demand = DemandOf(policy, seen);
+  note(Term::kDemand, Narrowed(demand.workers));
+  bool held_by_pause = false;
+  if (seen.lane_paused) {
+    const Demand running = DemandOf(policy, Undelivered(seen));
+    held_by_pause = running.workers < demand.workers;
+    demand = running;
+    note(Term::kLanePaused, Narrowed(demand.workers));
+  }
+  const int needed = Narrowed(demand.workers);
 
   // Every worker needs at least one job in flight; more workers than that could only stand by.
   const int consumer_max =
@@ -113,6 +134,7 @@ ScalingDecision DecideWorkers(const ScalingPolicy& policy, const Observation& se
   decision.reason = held_by_capacity              ? kHeldByCapacity
                     : held_by_window              ? kHeldByWindow
                     : decision.limited            ? *decision.limited
+                    : held_by_pause               ? kLanePaused
                     : needed < policy.workers_min ? kFlooredAtMin
                     : demand.for_parked_only      ? kRetriesWaiting
                     : workers > current           ? kBacklogGrew
@@ -164,6 +186,8 @@ std::string_view ToString(ScalingReason reason) {
       return "HeldByBusy";
     case ScalingReason::kHeldByDoubt:
       return "HeldByDoubt";
+    case ScalingReason::kLanePaused:
+      return "LanePaused";
     case ScalingReason::kPaused:
       return "Paused";
   }
@@ -174,6 +198,8 @@ std::string_view ToString(Term term) {
   switch (term) {
     case Term::kDemand:
       return "demand";
+    case Term::kLanePaused:
+      return "lanePaused";
     case Term::kBounds:
       return "bounds";
     case Term::kHold:

@@ -27,13 +27,24 @@ enum class ScalingReason {
   kHeldByWindow,      // Would go down, but demand inside the scale-down window was higher.
   kHeldByBusy,        // Goes down as workers end their jobs: some have to go on running first.
   kHeldByDoubt,       // No fresh sample: never down.
+  kLanePaused,        // Only running jobs count: the queue hands out no others.
   kPaused,            // spec.paused.
 };
 
 // Stable PascalCase word for status, events and metrics: "BacklogGrew".
 std::string_view ToString(ScalingReason reason);
 
-enum class Term { kDemand, kBounds, kHold, kCapacity, kBudget, kBusyFloor, kDoubt, kPaused };
+enum class Term {
+  kDemand,
+  kLanePaused,
+  kBounds,
+  kHold,
+  kCapacity,
+  kBudget,
+  kBusyFloor,
+  kDoubt,
+  kPaused
+};
 std::string_view ToString(Term term);
 
 // What one rule made of the number, in the order in which the rules were applied.
@@ -62,7 +73,8 @@ struct ScalingDecision {
 // 1. demand      Depth policy: ceil((waiting + running) / jobs_per_worker). Wait policy: see
 //                wait_policy.h. Parked jobs count only while workers exist and none of them has an
 //                open pull: with an open pull, a parked job that is due would be running already.
-//                While anything is parked, one worker stays.
+//                While anything is parked, one worker stays. In a lane that is paused only
+//                running jobs count: no other can be delivered.
 // 2. bounds      min, max, and the consumer's max_ack_pending.
 // 3. hold        on the way down, the highest demand inside the window. Never raises a lane, never
 //                lifts it over max. Source: the HPA's scale-down stabilisation.

@@ -66,6 +66,11 @@ Observation Limited(std::int64_t waiting, std::int64_t ack_pending_max) {
           .workers_current = 1};
 }
 
+Observation PausedLane(Observation seen) {
+  seen.lane_paused = true;
+  return seen;
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Rows, DecideWorkersTest,
     testing::Values(
@@ -88,6 +93,17 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"ParkedWithoutWorkersIsNoFlood", Parked(0, 5000, 0, 0), -1, 1, 1, kRetriesWaiting},
         Case{"ConsumerLimitCapsWorkers", Limited(900, 3), -1, 3, 3, kCappedByConsumer},
         Case{"ConsumerLimitAboveMaxIsNothing", Limited(5000, 100), -1, 10, 10, kCappedAtMax},
+        Case{"PausedLaneStartsNobodyForWhatWaits", PausedLane(Seen(901, 0, 0)), -1, 1, 1,
+             kLanePaused},
+        Case{"PausedLaneStartsNobodyForRetries", PausedLane(Parked(0, 901, 0, 1)), -1, 1, 1,
+             kLanePaused},
+        Case{"RunningJobsOfAPausedLaneKeepTheirWorkers", PausedLane(Seen(901, 250, 5, 3)), -1, 3, 3,
+             kLanePaused},
+        Case{"PausedLaneShrinksAsAlways", PausedLane(Seen(901, 0, 6)), 5, 5, 1, kHeldByWindow},
+        Case{"PausedLaneWithNothingWaitingIsLikeAny", PausedLane(Seen(0, 150, 2, 2)), -1, 2, 2,
+             kOnTarget},
+        Case{"DoubtAboutAPausedLaneHolds", PausedLane(Doubtful(Doubt::kStale, 7)), -1, 7, 7,
+             kHeldByDoubt},
         Case{"NoAnswerHolds", Doubtful(Doubt::kStale, 7), -1, 7, 7, kHeldByDoubt},
         Case{"MissingConsumerIsNotAnEmptyQueue", Doubtful(Doubt::kConsumerMissing, 7), -1, 7, 7,
              kHeldByDoubt},
@@ -107,6 +123,32 @@ TEST(DecideWorkers, PausedChangesNothing) {
     EXPECT_EQ(decision.workers, current);
     EXPECT_EQ(decision.reason, kPaused);
   }
+}
+
+TEST(DecideWorkers, PausedLaneThatMaySleepDoes) {
+  const ScalingPolicy policy{.workers_max = 10, .jobs_per_worker = 1};
+  const ScalingDecision decision = DecideWorkers(policy, PausedLane(Parked(50, 3, 0, 0)));
+  EXPECT_EQ(decision.workers, 0);
+  EXPECT_EQ(decision.reason, kLanePaused);
+  const std::vector<TermResult> expected = {
+      {Term::kDemand, 50}, {Term::kLanePaused, 0}, {Term::kBounds, 0}, {Term::kHold, 0}};
+  EXPECT_EQ(decision.terms, expected);
+}
+
+TEST(DecideWorkers, PausedLaneUnderTheWaitPolicyReckonsWithNoArrivals) {
+  const ScalingPolicy policy{.workers_max = 50, .slots = 1, .target_wait = seconds(1)};
+  Observation seen = Seen(40, 2, 2, 2);
+  seen.estimate = {.service_seconds_mean = 10,
+                   .service_seconds_p95 = 20,
+                   .service_jobs = 100,
+                   .arrivals_per_second = 5,
+                   .arrivals_per_second_high = 9,
+                   .cold_start_seconds = 30,
+                   .slots_next = 25};
+  EXPECT_GT(DecideWorkers(policy, seen).workers, 20);
+  const ScalingDecision decision = DecideWorkers(policy, PausedLane(seen));
+  EXPECT_EQ(decision.workers, 2);
+  EXPECT_EQ(decision.reason, kLanePaused);
 }
 
 TEST(DecideWorkers, ParkedJobsKeepOneWorkerOfALaneThatMaySleep) {
@@ -180,7 +222,8 @@ TEST(DecideWorkers, InvariantsHoldForRandomObservations) {
                            .open_pulls = pick(3),
                            .ack_pending_max = pick(1) == 0 ? 0 : 1 + pick(50),
                            .workers_current = static_cast<int>(pick(30)),
-                           .workers_busy = static_cast<int>(pick(30))};
+                           .workers_busy = static_cast<int>(pick(30)),
+                           .lane_paused = pick(3) == 0};
     const ScalingDecision d = DecideWorkers(policy, WithPeak(seen, static_cast<int>(pick(30))));
     ASSERT_GE(d.workers, std::min(policy.workers_min, policy.workers_max));
     if (d.workers > seen.workers_current) {

@@ -54,9 +54,10 @@ struct Observation {
   int workers_current = 0;           // What the platform is asked for now.
   int workers_busy = 0;              // Known, or not known not, to have a running job.
   int workers_starting = 0;          // Asked for and not yet able to take a job.
-  int workers_stuck = 0;  // Of those: the platform has had no room for them for kStuckAfter.
-  Estimate estimate;      // What the lane's past says.
-  int peak_demand = 0;    // The highest demand inside the window (HoldWindow).
+  int workers_stuck = 0;     // Of those: the platform has had no room for them for kStuckAfter.
+  bool lane_paused = false;  // The queue hands out no jobs, whoever asks; running ones go on.
+  Estimate estimate;         // What the lane's past says.
+  int peak_demand = 0;       // The highest demand inside the window (HoldWindow).
   bool operator==(const Observation&) const = default;
 };
 

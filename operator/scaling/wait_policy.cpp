@@ -95,7 +95,7 @@ std::optional<double> SlotsByWait(const ScalingPolicy& policy, const Observation
 
 std::optional<std::chrono::milliseconds> PredictWait(const ScalingPolicy& policy,
                                                      const Observation& seen) {
-  if (!(seen.estimate.service_seconds_mean > 0)) return std::nullopt;
+  if (seen.lane_paused || !(seen.estimate.service_seconds_mean > 0)) return std::nullopt;
   const Load load = LoadOf(policy, seen);
   const double free = load.ready - load.running;
   if (load.waiting < free) return std::chrono::milliseconds(0);

@@ -25,7 +25,7 @@ namespace lanekeeper::scaling {
 std::optional<double> SlotsByWait(const ScalingPolicy& policy, const Observation& seen);
 
 // How long a job that comes now waits before it starts, by what runs and what is on its way.
-// Nothing while the service time is not known, or while the lane may have no workers at all.
+// Nothing while the service time is not known, the lane is paused, or may have no workers at all.
 std::optional<std::chrono::milliseconds> PredictWait(const ScalingPolicy& policy,
                                                      const Observation& seen);
 

@@ -16,9 +16,22 @@ std::string Count(std::int64_t count, std::string_view noun) {
 // "201 jobs waiting, 3 running and 2 parked"
 std::string DescribeBacklog(const Observation& seen) {
   std::string text = Count(seen.waiting, "job") + " waiting";
-  if (seen.parked == 0) return text + " and " + std::to_string(seen.running) + " running";
-  return text + ", " + std::to_string(seen.running) + " running and " +
-         std::to_string(seen.parked) + " parked";
+  if (seen.parked == 0) {
+    text += " and " + std::to_string(seen.running) + " running";
+  } else {
+    text += ", " + std::to_string(seen.running) + " running and " + std::to_string(seen.parked) +
+            " parked";
+  }
+  return seen.lane_paused ? text + " in a paused lane" : text;
+}
+
+// What the backlog asks for, before the bounds.
+int NeededOf(const ScalingDecision& decision) {
+  int needed = 0;
+  for (const TermResult& term : decision.terms) {
+    if (term.term == Term::kDemand || term.term == Term::kLanePaused) needed = term.workers;
+  }
+  return needed;
 }
 
 std::string TwoDigits(std::int64_t number) {
@@ -47,7 +60,7 @@ std::string Because(const ScalingPolicy& policy, const Observation& seen, const 
                     const ScalingDecision& decision) {
   const std::string backlog = DescribeBacklog(seen);
   const std::string rate = DescribeTarget(policy, seen);
-  const int needed = decision.terms.empty() ? 0 : decision.terms.front().workers;
+  const int needed = NeededOf(decision);
   switch (decision.reason) {
     case ScalingReason::kOnTarget:
     case ScalingReason::kBacklogGrew:
@@ -80,6 +93,9 @@ std::string Because(const ScalingPolicy& policy, const Observation& seen, const 
              " of those already asked for";
     case ScalingReason::kHeldByDoubt:
       return DescribeDoubt(seen.doubt, asides.doubt_detail);
+    case ScalingReason::kLanePaused:
+      return "the lane is paused: " + Count(seen.waiting + seen.parked, "job") +
+             " cannot be handed out, " + std::to_string(seen.running) + " running";
     case ScalingReason::kPaused:
       return "the pool is paused";
   }
@@ -172,6 +188,8 @@ std::string DescribeTerm(const ScalingPolicy& policy, const Observation& seen,
   switch (term.term) {
     case Term::kDemand:
       return DescribeBacklog(seen) + ", " + DescribeTarget(policy, seen);
+    case Term::kLanePaused:
+      return "only running jobs count";
     case Term::kBounds:
       return "min " + std::to_string(policy.workers_min) + ", max " +
              std::to_string(policy.workers_max);
@@ -221,6 +239,12 @@ std::string LimitedSentence(std::string_view lane, ScalingReason reason) {
 std::string CapacityShortSentence(std::string_view lane, std::string_view why) {
   return LaneSentence(lane, "there is no room for some of its workers (" + std::string(why) + ")") +
          " Jobs wait for those that run.";
+}
+
+std::string LanesPausedSentence(std::string_view lanes) {
+  return "Paused lanes: " + std::string(lanes) +
+         ". Jobs are taken and not handed out, running ones go on, and no worker is started for "
+         "those that wait.";
 }
 
 std::string InterruptedSentence(std::string_view lane, std::string_view worker, int jobs) {

@@ -47,6 +47,7 @@ std::string LimitedSentence(std::string_view lane, ScalingReason reason);
 std::string CapacityShortSentence(std::string_view lane, std::string_view why);
 std::string InterruptedSentence(std::string_view lane, std::string_view worker, int jobs);
 std::string DeadLettersSentence(std::string_view lanes);
+std::string LanesPausedSentence(std::string_view lanes);
 // "Lane short: applying deployment media-short: 403 forbidden."
 std::string LaneSentence(std::string_view lane, std::string_view clause);
 

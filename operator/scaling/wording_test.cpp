@@ -40,6 +40,15 @@ TEST(Wording, DoubtSaysWhatTheServerSaid) {
             "Kept 4 workers: the stream or its consumer does not exist (404 consumer not found).");
 }
 
+TEST(Wording, PausedLaneIsSaidWithWhatWaits) {
+  EXPECT_EQ(Describe({.waiting = 30, .open_pulls = 1, .lane_paused = true}),
+            "Kept 0 workers: the lane is paused: 30 jobs cannot be handed out, 0 running.");
+  EXPECT_EQ(
+      Describe({.waiting = 30, .open_pulls = 1, .workers_current = 5, .lane_paused = true}, 5),
+      "Kept 5 workers: 30 jobs waiting and 0 running in a paused lane ask for 0, but the "
+      "last 15s asked for 5.");
+}
+
 TEST(Wording, WhatIsOnlyObservedIsSaidSo) {
   const Observation seen{.waiting = 33, .workers_current = 2};
   EXPECT_EQ(DescribeDecision(kPolicy, seen, {.observed_only = true}, DecideWorkers(kPolicy, seen)),
