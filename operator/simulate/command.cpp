@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "operator/control/observe.h"
+#include "operator/manifest/manifest.h"
 #include "operator/simulate/comparison.h"
-#include "operator/simulate/manifest.h"
 #include "operator/simulate/read_trace.h"
 #include "worker-runtime/base/duration.h"
 

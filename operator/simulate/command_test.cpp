@@ -1,12 +1,10 @@
-#include "operator/simulate/manifest.h"
+#include "operator/simulate/command.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
 #include <sstream>
-
-#include "operator/simulate/command.h"
 
 namespace lanekeeper::simulate {
 namespace {
@@ -30,20 +28,6 @@ spec:
   - {name: short, class: Long, workers: {max: 5}, scaling: {targetWait: 1s}}
   - {name: long, class: Long, workers: {max: 3}}
 )";
-
-TEST(ManifestTest, FindsThePoolAmongTheDocuments) {
-  const Result<WorkerPool> pool = ReadPool(kPool);
-  ASSERT_TRUE(pool) << pool.error().message;
-  ASSERT_EQ(pool->lanes.size(), 2U);
-  EXPECT_EQ(pool->lanes[0].name, "short");
-  EXPECT_EQ(pool->lanes[0].scaling.target_wait, std::chrono::seconds(1));
-}
-
-TEST(ManifestTest, SaysWhatIsWrong) {
-  EXPECT_THAT(ReadPool("a: [").error().message, HasSubstr("not YAML"));
-  EXPECT_THAT(ReadPool("kind: Pod").error().message, HasSubstr("kind: WorkerPool"));
-  EXPECT_THAT(ReadPool(std::string(200, '[')).error().message, HasSubstr("YAML"));
-}
 
 class CommandTest : public testing::Test {
  protected:

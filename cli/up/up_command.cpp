@@ -1,0 +1,220 @@
+#include "cli/up/up_command.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "cli/up/lane_board.h"
+#include "cli/up/screen.h"
+#include "operator/control/control_loop.h"
+#include "operator/jetstream/jetstream_lane_probe.h"
+#include "operator/jetstream/jetstream_ledger.h"
+#include "operator/jetstream/jetstream_queues.h"
+#include "operator/local/file_pool_source.h"
+#include "operator/local/local_nats.h"
+#include "operator/local/local_platform.h"
+#include "operator/local/state_folder.h"
+#include "operator/manifest/manifest.h"
+#include "operator/scaling/wording.h"
+#include "worker-runtime/base/log.h"
+#include "worker-runtime/base/settings.h"
+#include "worker-runtime/nats/connection.h"
+#include "worker-runtime/nats/server_binary.h"
+
+namespace lanekeeper::up {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr std::chrono::seconds kConnectDeadline{10};
+constexpr milliseconds kShowInterval{100};
+
+std::string OwnFolder() {
+  std::error_code failed;
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe", failed);
+  return failed ? "" : self.parent_path().string();
+}
+
+// Where people find the address; never with the password of a URL.
+std::string WithoutCredentials(const std::string& url) {
+  const std::size_t at = url.rfind('@');
+  const std::size_t scheme = url.find("://");
+  if (at == std::string::npos || scheme == std::string::npos || at < scheme) return url;
+  return url.substr(0, scheme + 3) + url.substr(at + 1);
+}
+
+// A manifest that cannot be worked with at the start is a mistake, not something to wait for.
+Result<void> CheckManifest(const std::string& path) {
+  const std::optional<std::string> text = ReadWholeFile(path);
+  if (!text) return Fail(ErrorKind::kInvalid, "cannot read the manifest " + path);
+  const Result<Manifest> manifest = ReadManifest(*text);
+  if (!manifest) return Wrap(manifest.error(), path);
+  for (const ManifestPool& pool : manifest->pools) {
+    if (!pool.pool) return Wrap(pool.pool.error(), path + ": " + ToString(pool.key));
+  }
+  return {};
+}
+
+Result<std::unique_ptr<LocalNats>> StartNats(const UpOptions& options, const StateFolder& state) {
+  if (!options.nats_url.empty()) return nullptr;
+  Result<std::string> binary = nats::FindServerBinary(OwnFolder());
+  if (!binary) {
+    return Wrap(std::move(binary).error(),
+                "looking for nats-server (2.12 or newer; or give a running one with --nats)");
+  }
+  return LocalNats::Start(
+      {.folder = state.nats(), .binary = *std::move(binary), .port = options.port});
+}
+
+// A table and log lines cannot share a terminal.
+void SendLogToFile(const std::string& path) {
+  if (std::freopen(path.c_str(), "w", stderr) == nullptr) log::SetLevel(log::Level::kError);
+}
+
+Result<void> SetLogLevel() {
+  Settings settings;
+  const std::string level = settings.Text("LANEKEEPER_LOG_LEVEL", "warning");
+  if (log::SetLevel(level)) return {};
+  return Fail(ErrorKind::kInvalid, "LANEKEEPER_LOG_LEVEL is \"" + level +
+                                       "\"; it must be debug, info, warning or error");
+}
+
+// Everything that runs, joined.
+class Up {
+ public:
+  Up(const UpOptions& options, const StateFolder& state, nats::Connection& connection,
+     const std::string& nats_url)
+      : source_(options.manifest,
+                [this](const PoolKey& key, const Error& why) {
+                  board_.Note(ToString(key) + ": the manifest is not used: " + why.message +
+                              ". Everything stays as it is until it is corrected.");
+                }),
+        probe_(connection, clock_),
+        queues_(connection),
+        ledger_(connection),
+        platform_(clock_, PlatformOptions(state, nats_url)),
+        loop_(source_, probe_, queues_, platform_, clock_, &board_, &ledger_) {}
+
+  void Run(StopSignal& stop, const std::vector<std::string>& greeting) {
+    for (const std::string& line : greeting) board_.Note(line);
+    Screen screen;
+    ledger_.Start();
+    platform_.Start([this](const PoolKey& key) { loop_.Poke(key); });
+    loop_.Start();
+    do {
+      screen.Show(board_.TakeNotes(), board_.Rows());
+    } while (!stop.WaitFor(kShowInterval));
+    Drain(stop, screen);
+  }
+
+ private:
+  LocalPlatformOptions PlatformOptions(const StateFolder& state, const std::string& nats_url) {
+    return {.nats_url = nats_url,
+            .status_folder = state.status(),
+            .logs_folder = state.logs(),
+            .programs_folder = OwnFolder(),
+            .reported = [this](const LaneKey& key) { return probe_.Workers(key); },
+            .on_left_out =
+                [this](const PoolKey& key, const std::string& sentence) {
+                  board_.Note(ToString(key) + ": " + sentence);
+                },
+            .on_event =
+                [this](const PoolKey& key, const PoolEvent& event) {
+                  // At the first start the queues are about to be made, and the table says so.
+                  const bool first = event.reason == ReasonOf(scaling::Doubt::kConsumerMissing);
+                  if (event.warning && !first) board_.Note(ToString(key) + ": " + event.message);
+                },
+            .on_let_go = [this](const PoolKey& key) { source_.LetGo(key); }};
+  }
+
+  void Drain(StopSignal& stop, Screen& screen) {
+    loop_.Stop();
+    platform_.EndAll();
+    const int workers = platform_.Alive();
+    std::vector<std::string> notes;
+    if (workers > 0) {
+      notes.push_back("Ending " + std::to_string(workers) +
+                      (workers == 1 ? " worker" : " workers") +
+                      " when their jobs are done; Ctrl-C again ends them at once.");
+    }
+    screen.Show(notes, board_.Rows());
+    while (platform_.Alive() > 0) {
+      if (stop.WaitFor(kShowInterval)) platform_.KillAll();
+    }
+    platform_.Stop();
+    ledger_.Stop();
+    screen.Show({"All workers have ended. Jobs that are not done wait in the queue."},
+                board_.Rows());
+  }
+
+  SystemClock clock_;
+  LaneBoard board_;
+  FilePoolSource source_;
+  JetStreamLaneProbe probe_;
+  JetStreamQueues queues_;
+  JetStreamLedger ledger_;
+  LocalPlatform platform_;
+  ControlLoop loop_;
+};
+
+}  // namespace
+
+const char* const kUpDescription =
+    "Runs the pools of a manifest on this machine: the operator, workers as processes, and a\n"
+    "nats-server of its own. The same manifest that kubectl apply takes. Ctrl-C lets the workers\n"
+    "finish their jobs; what is not done waits in the queue for the next time.";
+
+const char* const kUpExamples =
+    "Examples:\n"
+    "  lanekeeper up e2e/examples/mixed.yaml\n"
+    "  lanekeeper up pool.yaml --port 4222\n"
+    "  lanekeeper up pool.yaml --nats nats://127.0.0.1:4222";
+
+void AddUpFlags(CLI::App& app, UpOptions& options) {
+  app.add_option("manifest", options.manifest,
+                 "a YAML file with one WorkerPool or more; looked "
+                 "at again when it changes")
+      ->required();
+  auto* nats = app.add_option("--nats", options.nats_url,
+                              "URL of a running NATS server; else one is started");
+  app.add_option("--port", options.port, "of that server, on 127.0.0.1; 0 is a free one")
+      ->check(CLI::Range(0, 65535))
+      ->excludes(nats)
+      ->capture_default_str();
+  app.add_option("--state", options.state, "folder for jobs, status and the workers' output")
+      ->capture_default_str();
+}
+
+Result<void> RunUp(const UpOptions& options, StopSignal& stop) {
+  if (Result<void> level = SetLogLevel(); !level) return level;
+  if (Result<void> checked = CheckManifest(options.manifest); !checked) return checked;
+  Result<StateFolder> state = StateFolder::Open(options.state);
+  if (!state) return tl::unexpected<Error>(std::move(state).error());
+  if (isatty(STDOUT_FILENO) == 1 && isatty(STDERR_FILENO) == 1) {
+    SendLogToFile(state->path() + "/lanekeeper.log");
+  }
+  Result<std::unique_ptr<LocalNats>> server = StartNats(options, *state);
+  if (!server) return tl::unexpected<Error>(std::move(server).error());
+  const std::string url = *server ? (*server)->url() : options.nats_url;
+
+  Result<std::unique_ptr<nats::Connection>> connection =
+      nats::Connection::Open({.url = url, .name = "lanekeeper-up", .shared_delivery = true});
+  if (!connection) return Wrap(std::move(connection).error(), "--nats");
+  if (!(*connection)->WaitConnected(kConnectDeadline)) {
+    return Fail(ErrorKind::kRetryable, "no connection to " + WithoutCredentials(url) + ": " +
+                                           (*connection)->LastError() + "; see --nats");
+  }
+  Up(options, *state, **connection, url)
+      .Run(stop, {"NATS        " + WithoutCredentials(url), "worker logs " + state->logs(),
+                  "Ctrl-C ends it; jobs that are not done wait in the queue."});
+  (*connection)->Close();
+  if (*server) (*server)->Stop();
+  return {};
+}
+
+}  // namespace lanekeeper::up
