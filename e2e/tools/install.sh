@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
 # Installs what building and testing Lanekeeper takes, on Debian 12 (bookworm).
 #
-#   install.sh [packages|nats|cluster|rivals|all]     default: all
+#   install.sh [packages|nats|cluster|helm|rivals|schemathesis|all]     default: all
 #
 #   packages   compilers and libraries to build the C++ code, and its formatters (apt)
 #   nats       nats-server and the nats CLI, built from the pins in nats/go.mod
 #   cluster    what e2e/cluster needs: containerd and friends (apt), Kubernetes and etcd, built from
 #              the pins in kubernetes/go.mod and etcd/go.mod
+#   helm       helm for the tests of the chart, built from the pins in helm/go.mod
 #   rivals     what `make bench-rivals` compares with: Redis and PostgreSQL (apt), and the programs in
 #              rivals/ that drain them with asynq and River. Only on demand, not part of all; on a
 #              machine with systemd Debian starts both databases, and the benchmark uses neither
+#   schemathesis  what `make fuzz-http` runs, in a virtual environment of its own (pip). Only on
+#              demand, not part of all
 #
 # Programs go to $LANEKEEPER_CACHE/bin (default ~/.cache/lanekeeper/bin), outside the tree, so that
 # every checkout shares them. A target whose pins did not change is left alone: a second call takes
@@ -28,7 +31,7 @@ build_packages=(
   g++ cmake ninja-build ccache pkg-config
   libcpprest-dev libyaml-cpp-dev prometheus-cpp-dev libnats-dev libgtest-dev libgmock-dev
   libspdlog-dev libfmt-dev libcli11-dev libexpected-dev nlohmann-json3-dev libbenchmark-dev libssl-dev
-  clang-format-14 clang-tidy-14
+  clang-format-14 clang-tidy-14 clang-14 libclang-rt-14-dev
   curl jq python3 python3-yaml procps
 )
 cluster_packages=(
@@ -160,10 +163,41 @@ install_nats() {
     github.com/nats-io/nats-server/v2 github.com/nats-io/natscli/nats
 }
 
+install_helm() {
+  local version kubernetes minor
+  require_go
+  version=$(pinned_version helm helm.sh/helm/v3)
+  # Without a Kubernetes version of its own, helm lints and renders for 1.20.
+  kubernetes=$(pinned_version helm k8s.io/client-go)
+  IFS=. read -r _ minor _ <<<"${kubernetes#v}"
+  with_lock helm build_module helm "-X helm.sh/helm/v3/internal/version.version=$version \
+-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=$minor \
+-X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor=$minor" \
+    helm.sh/helm/v3/cmd/helm
+}
+
 install_rivals() {
   require_go
   with_lock apt install_packages rivals "${rivals_packages[@]}"
   with_lock rivals build_module rivals "" ./rival-asynq ./rival-river
+}
+
+install_schemathesis() {
+  with_lock apt install_packages schemathesis python3 python3-venv
+  with_lock schemathesis build_virtualenv schemathesis
+}
+
+# build_virtualenv <dir>: the packages pinned by tools/<dir>/requirements.txt, in a virtual
+# environment of their own in the cache, unless the stamp says that exactly these are there.
+build_virtualenv() {
+  local folder=$cache_dir/$1 pins=$tools_dir/$1/requirements.txt stamp stamp_file=$state_dir/$1.stamp
+  stamp=$({ python3 --version; cat "$pins"; } | sha256sum | cut -d' ' -f1)
+  if [[ -x $folder/bin/python && -f $stamp_file && $(<"$stamp_file") == "$stamp" ]]; then return 0; fi
+  rm -rf "$folder" "$stamp_file"
+  run_logged "making a virtual environment" "$state_dir/$1.log" python3 -m venv "$folder"
+  run_logged "pip install of $1" "$state_dir/$1.log" \
+    "$folder/bin/pip" install --disable-pip-version-check --no-input -r "$pins"
+  echo "$stamp" >"$stamp_file"
 }
 
 install_etcd() {
@@ -200,16 +234,18 @@ install_cluster() {
 
 main() {
   local target=${1:-all}
-  if (($# > 1)); then die "usage: install.sh [packages|nats|cluster|rivals|all]"; fi
+  if (($# > 1)); then die "usage: install.sh [packages|nats|cluster|helm|rivals|schemathesis|all]"; fi
   mkdir -p "$bin_dir" "$state_dir"
   case $target in
     packages) with_lock apt install_packages build "${build_packages[@]}" ;;
     nats) install_nats ;;
     cluster) install_cluster ;;
+    helm) install_helm ;;
     rivals) install_rivals ;;
+    schemathesis) install_schemathesis ;;
     all) install_cluster with-everything ;;
     -h | --help | help) sed -n '2,/^set -euo/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; return 0 ;;
-    *) die "unknown target '$target'; usage: install.sh [packages|nats|cluster|rivals|all]" ;;
+    *) die "unknown target '$target'; usage: install.sh [packages|nats|cluster|helm|rivals|schemathesis|all]" ;;
   esac
   say "$target: ready (programs in $bin_dir)"
 }
