@@ -6,7 +6,7 @@ export LANEKEEPER_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lanekeeper
 export PATH := $(LANEKEEPER_CACHE)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build binaries run test unit e2e-up e2e-down e2e bench-react bench-idle bench-runtime bench-rivals bench-simulate chaos-runtime chaos-scaling format tidy clean
+.PHONY: help deps build binaries run test unit e2e-up e2e-down e2e bench-react bench-idle bench-runtime bench-rivals bench-simulate bench-gateway bench-watchers chaos-runtime chaos-scaling chaos-gateway fuzz fuzz-http format tidy clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,7 +21,7 @@ build: deps ## release build in $(BUILD)
 
 binaries: deps # only what runs: no tests
 	@cmake -G Ninja -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
-	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-operator lanekeeper-worker \
+	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-operator lanekeeper-gateway lanekeeper-worker \
 	  lanekeeper-example-worker lanekeeper-example-producer
 
 run: binaries ## a real one-node Kubernetes with the example pool and a producer; prints `kubectl get wp -w`
@@ -72,6 +72,16 @@ bench-simulate: deps ## the scaling policies side by side, simulated; LANEKEEPER
 	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-bench-simulate
 	@$(BUILD)/bin/lanekeeper-bench-simulate $(ARGS)
 
+bench-gateway: deps ## the gateway: submits beside a bare listener, p99 at half load, refusals when full
+	@cmake -G Ninja -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
+	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-bench-gateway
+	@$(BUILD)/bin/lanekeeper-bench-gateway $(ARGS)
+
+bench-watchers: deps ## the gateway: 10,000 watchers, memory of each, how soon an update arrives
+	@cmake -G Ninja -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
+	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-bench-watchers
+	@$(BUILD)/bin/lanekeeper-bench-watchers $(ARGS)
+
 chaos-runtime: deps ## kill workers and servers under load, and show that no job is lost
 	@cmake -G Ninja -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
 	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-chaos-runtime
@@ -80,6 +90,20 @@ chaos-runtime: deps ## kill workers and servers under load, and show that no job
 chaos-scaling: e2e-up ## scale-ins, rollouts and node drains on the cluster while jobs run: none is interrupted
 	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-chaos-scaling
 	@$(BUILD)/bin/lanekeeper-chaos-scaling $(ARGS)
+
+chaos-gateway: deps ## kill gateways and nats-server under load: nothing answered 202 is lost, a key is one job
+	@cmake -G Ninja -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
+	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-chaos-gateway
+	@$(BUILD)/bin/lanekeeper-chaos-gateway $(ARGS)
+
+fuzz: deps ## libFuzzer on the parsers, with sanitizers; ARGS: seconds of each target (60)
+	@worker-runtime/gateway/fuzz/fuzz.sh $(ARGS)
+
+fuzz-http: deps ## schemathesis on a real gateway, from its own OpenAPI document
+	@e2e/tools/install.sh schemathesis
+	@cmake -G Ninja -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
+	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-gateway lanekeeper-example-worker
+	@python3 e2e/gateway/fuzz_http.py $(BUILD) $(ARGS)
 
 format: ## clang-format in place
 	@git ls-files -co --exclude-standard '*.h' '*.cpp' | xargs clang-format-14 -i

@@ -159,6 +159,18 @@ def step_crd():
     run("crd-down", "API server down", ["e2e/cluster/cluster.sh", "api-down", str(folder)])
 
 
+def step_chart():
+    folder = LOGS / "chart-api-server"
+    shutil.rmtree(folder, ignore_errors=True)
+    ok = run("install-helm", "helm (pinned, cached; minutes the first time)", ["e2e/tools/install.sh", "helm"])
+    ok = ok and run("chart-up", "a real API server for the chart",
+                    ["e2e/cluster/cluster.sh", "api-up", str(folder)])
+    ok = ok and run("chart", "the chart: rendered, refused, installed on the API server",
+                    ["python3", "charts/chart_test.py", "--kubeconfig", str(folder / "kubeconfig")])
+    count("chart", ok, unittest_cases("chart") if (LOGS / "chart.log").exists() else None)
+    run("chart-down", "API server down", ["e2e/cluster/cluster.sh", "api-down", str(folder)])
+
+
 def step_e2e():
     reports = LOGS / "e2e-reports"
     shutil.rmtree(reports, ignore_errors=True)
@@ -176,7 +188,7 @@ def step_e2e():
 
 
 STEPS = {"style": step_style, "release": step_release, "tests": step_tests, "crd": step_crd,
-         "asan": step_asan, "tsan": step_tsan, "tidy": step_tidy, "e2e": step_e2e}
+         "chart": step_chart, "asan": step_asan, "tsan": step_tsan, "tidy": step_tidy, "e2e": step_e2e}
 
 
 def main():
@@ -187,13 +199,13 @@ def main():
     LOGS.mkdir(parents=True, exist_ok=True)
     ready = run("install-nats", "nats-server (pinned, cached)", ["e2e/tools/install.sh", "nats"])
     cluster = None
-    if {"tests", "crd", "e2e"} & set(wanted):
+    if {"tests", "crd", "chart", "e2e"} & set(wanted):
         say("Kubernetes and etcd (pinned, cached; minutes the first time), beside the build")
         cluster = start("install-cluster", ["e2e/tools/install.sh", "cluster"])
     if not ready:
         count("install-nats", False)
     for step in wanted:
-        if cluster is not None and step in ("tests", "crd", "e2e"):
+        if cluster is not None and step in ("tests", "crd", "chart", "e2e"):
             if not finish("install-cluster", cluster):
                 count("install-cluster", False)
             cluster = None

@@ -14,9 +14,9 @@
 #   cluster.sh nats-down         ends it and removes its data
 #
 #   cluster.sh base-image        debian:bookworm-slim and the pause image, once per machine
-#   cluster.sh images BUILD_DIR  builds the operator and worker images, loads them into the cluster
+#   cluster.sh images BUILD_DIR  builds the operator, gateway and worker images, loads them into the cluster
 #   cluster.sh example-images BUILD_DIR  the images of worker-runtime/examples, on top of these
-#   cluster.sh deploy            installs the CRD and the operator, waits until it is available
+#   cluster.sh deploy            installs the CRD, operator and gateway, waits until they are available
 #   cluster.sh env               export lines for a shell: eval "$(cluster.sh env)"
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail

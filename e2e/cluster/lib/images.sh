@@ -212,6 +212,7 @@ build_images() {
   ensure_pause_image
   ensure_base_image
   program_image operator "$project_dir/operator/Dockerfile" "$build_dir" lanekeeper-operator
+  program_image gateway "$project_dir/worker-runtime/gateway/Dockerfile" "$build_dir" lanekeeper-gateway
   program_image worker "$project_dir/worker-runtime/Dockerfile" "$build_dir" \
     lanekeeper-worker lanekeeper-example-worker
   # Layers of the builds before this one; the apt layers have a child and stay.
