@@ -17,6 +17,7 @@
 #include "operator/kubernetes/line_splitter.h"
 #include "operator/kubernetes/tls_context.h"
 #include "worker-runtime/base/clock.h"
+#include "worker-runtime/base/completion.h"
 
 namespace lanekeeper::kubernetes {
 namespace {
@@ -32,40 +33,6 @@ constexpr milliseconds kWatchAnswerDeadline{15000};  // From the request to the 
 constexpr std::chrono::seconds kQuietMax{30};        // The longest Retry-After that is obeyed.
 
 MonotonicTime Now() { return std::chrono::steady_clock::now(); }
-
-class Completion {
- public:
-  void Set() {
-    const std::lock_guard lock(mutex_);
-    done_ = true;
-    changed_.notify_all();
-  }
-  // False: the deadline passed or the stop came first.
-  bool WaitUntil(MonotonicTime deadline, const std::stop_token& stop) {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_until(lock, stop, deadline, [this] { return done_; });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable_any changed_;
-  bool done_ = false;
-};
-
-// pplx has no wait with a timeout. False: not done; the caller cancels and lets go of the task,
-// which ends by itself.
-template <typename T>
-bool WaitFor(const pplx::task<T>& task, MonotonicTime deadline, const std::stop_token& stop) {
-  const auto completion = std::make_shared<Completion>();
-  task.then([completion](const pplx::task<T>& done) {
-    try {
-      done.wait();  // An exception that nobody has looked at would end the process.
-    } catch (...) {
-    }
-    completion->Set();
-  });
-  return completion->WaitUntil(deadline, stop);
-}
 
 Error NoAnswer(const std::stop_token& stop, milliseconds deadline) {
   if (stop.stop_requested()) return {ErrorKind::kRetryable, "stopped"};
@@ -146,7 +113,7 @@ class ApiClient::Connection {
       Cancellation cancellation;
       const auto task = client_.request(Build(request, token, true), cancellation.get_token())
                             .then([](const http_response& head) { return ReadBody(head); });
-      if (!WaitFor(task, Now() + options.deadline, options.stop)) {
+      if (!WaitForTask(task, Now() + options.deadline, options.stop)) {
         cancellation.cancel();
         return tl::unexpected<Error>(NoAnswer(options.stop, options.deadline));
       }
@@ -166,14 +133,14 @@ class ApiClient::Connection {
 
       const auto head = client_.request(Build(request, token, false), cancellation.get_token());
       const MonotonicTime deadline = Now() + kWatchAnswerDeadline;
-      if (!WaitFor(head, deadline, stop)) {
+      if (!WaitForTask(head, deadline, stop)) {
         return tl::unexpected<Error>(NoAnswer(stop, kWatchAnswerDeadline));
       }
       if (head.get().status_code() == web::http::status_codes::OK) {
         return ReadLines(head.get(), silence_max, on_line, stop);
       }
       const auto whole = ReadBody(head.get());
-      if (!WaitFor(whole, deadline, stop)) {
+      if (!WaitForTask(whole, deadline, stop)) {
         return tl::unexpected<Error>(NoAnswer(stop, kWatchAnswerDeadline));
       }
       return ToAnswer(whole.get());
@@ -211,7 +178,7 @@ class ApiClient::Connection {
     while (true) {
       // One byte to wait for, then whatever came with it.
       const auto first = stream.bumpc();
-      if (!first.is_done() && !WaitFor(first, Now() + silence_max, stop)) {
+      if (!first.is_done() && !WaitForTask(first, Now() + silence_max, stop)) {
         return tl::unexpected<Error>(NoAnswer(stop, silence_max));
       }
       const int byte = first.get();

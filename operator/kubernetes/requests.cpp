@@ -3,6 +3,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "worker-runtime/base/percent_encode.h"
+
 namespace lanekeeper::kubernetes {
 namespace {
 
@@ -38,25 +40,6 @@ Request Patch(std::string path, std::string query, std::string content_type, std
 }
 
 }  // namespace
-
-std::string PercentEncode(std::string_view text) {
-  constexpr std::string_view kHex = "0123456789ABCDEF";
-  std::string encoded;
-  encoded.reserve(text.size());
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '.' || c == '_' || c == '~';
-    if (plain) {
-      encoded += c;
-      continue;
-    }
-    const auto byte = static_cast<unsigned char>(c);
-    encoded += '%';
-    encoded += kHex[byte >> 4];
-    encoded += kHex[byte & 0xf];
-  }
-  return encoded;
-}
 
 Request ListRequest(const Resource& resource, const ListOptions& options) {
   std::string query;

@@ -60,7 +60,4 @@ enum class Propagation { kBackground, kForeground };
 Request DeleteRequest(const Resource& resource, const ObjectName& name, std::string_view uid,
                       Propagation propagation = Propagation::kBackground);
 
-// All but letters, digits and "-._~" as %XX: right for a path segment and for a query value.
-std::string PercentEncode(std::string_view text);
-
 }  // namespace lanekeeper::kubernetes

@@ -12,6 +12,8 @@
 #include <mutex>
 #include <stdexcept>
 
+#include "worker-runtime/base/completion.h"
+
 namespace lanekeeper::client {
 namespace {
 
@@ -25,40 +27,6 @@ using Cancellation = pplx::cancellation_token_source;
 // cpprestsdk's own timeout, per read and write. Only a backstop: the deadlines here are shorter.
 constexpr std::chrono::hours kTransportTimeout{1};
 constexpr std::size_t kTokenBytesMax = 64 * 1024;
-
-class Completion {
- public:
-  void Set() {
-    const std::lock_guard lock(mutex_);
-    done_ = true;
-    changed_.notify_all();
-  }
-  // False: the deadline passed or the stop came first.
-  bool WaitUntil(MonotonicTime deadline, const std::stop_token& stop) {
-    std::unique_lock lock(mutex_);
-    return changed_.wait_until(lock, stop, deadline, [this] { return done_; });
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable_any changed_;
-  bool done_ = false;
-};
-
-// pplx has no wait with a timeout. False: not done; the caller cancels and lets go of the task,
-// which ends by itself.
-template <typename T>
-bool WaitFor(const pplx::task<T>& task, MonotonicTime deadline, const std::stop_token& stop) {
-  const auto completion = std::make_shared<Completion>();
-  task.then([completion](const pplx::task<T>& done) {
-    try {
-      done.wait();  // An exception that nobody has looked at would end the process.
-    } catch (...) {
-    }
-    completion->Set();
-  });
-  return completion->WaitUntil(deadline, stop);
-}
 
 tl::unexpected<Error> NoAnswer(const std::stop_token& stop) {
   return Fail(ErrorKind::kRetryable, stop.stop_requested() ? "stopped" : "no answer in time");
@@ -134,7 +102,7 @@ class HttpCaller::Impl {
           client_.request(*http, cancellation.get_token()).then([](const http_response& head) {
             return ReadBody(head);
           });
-      if (!WaitFor(task, deadline, stop)) {
+      if (!WaitForTask(task, deadline, stop)) {
         cancellation.cancel();
         return NoAnswer(stop);
       }
@@ -156,12 +124,12 @@ class HttpCaller::Impl {
       } const cancel_at_end{cancellation};
 
       const auto head = client_.request(*http, cancellation.get_token());
-      if (!WaitFor(head, std::min(deadline, Now() + silence_max), stop)) return NoAnswer(stop);
+      if (!WaitForTask(head, std::min(deadline, Now() + silence_max), stop)) return NoAnswer(stop);
       if (head.get().status_code() == web::http::status_codes::OK) {
         return ReadPieces(head.get(), deadline, silence_max, stop, take);
       }
       const auto whole = ReadBody(head.get());
-      if (!WaitFor(whole, std::min(deadline, Now() + silence_max), stop)) return NoAnswer(stop);
+      if (!WaitForTask(whole, std::min(deadline, Now() + silence_max), stop)) return NoAnswer(stop);
       return ToReply(whole.get());
     });
   }
@@ -203,7 +171,7 @@ class HttpCaller::Impl {
     while (true) {
       // One byte to wait for, then whatever came with it.
       const auto first = stream.bumpc();
-      if (!first.is_done() && !WaitFor(first, std::min(deadline, Now() + silence_max), stop)) {
+      if (!first.is_done() && !WaitForTask(first, std::min(deadline, Now() + silence_max), stop)) {
         return over;
       }
       const int byte = first.get();

@@ -245,7 +245,7 @@ void GatewayCore::Tick() {
     const auto pool = pools.Find(key.pool_namespace, key.pool);
     return pool && pool->FindLane(key.lane) != nullptr;
   });
-  later->Add(options.gauge_interval, [self = shared_from_this()] { self->Tick(); });
+  later->In(options.gauge_interval, [self = shared_from_this()] { self->Tick(); });
 }
 
 bool GatewayCore::Stop(milliseconds timeout) {

@@ -11,8 +11,9 @@
 #include <string>
 #include <string_view>
 
+#include "worker-runtime/base/alarms.h"
+#include "worker-runtime/base/call_queue.h"
 #include "worker-runtime/gateway/gateway.h"
-#include "worker-runtime/gateway/gateway_threads.h"
 #include "worker-runtime/gateway/gauges.h"
 #include "worker-runtime/gateway/keys.h"
 #include "worker-runtime/gateway/publisher.h"
@@ -65,8 +66,10 @@ class GatewayCore : public std::enable_shared_from_this<GatewayCore> {
   const PoolDirectory& pools;
   const TypeTimes* const types;
   const GatewayOptions options;
-  const std::shared_ptr<DelayedCalls> later = std::make_shared<DelayedCalls>();
-  const std::shared_ptr<WaitingCalls> waiting = std::make_shared<WaitingCalls>(/*calls_max=*/1024);
+  const std::shared_ptr<Alarms> later = std::make_shared<Alarms>();
+  // For what waits for NATS: one after the other.
+  const std::shared_ptr<CallQueue> waiting =
+      std::make_shared<CallQueue>(/*threads=*/1, /*calls_max=*/1024);
   const std::shared_ptr<Publisher> publisher = std::make_shared<Publisher>(connection, later);
   const std::shared_ptr<KeyStore> keys;
   LaneGauges gauges;

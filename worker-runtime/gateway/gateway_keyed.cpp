@@ -127,10 +127,11 @@ class KeyedSubmit : public std::enable_shared_from_this<KeyedSubmit> {
     lane->WhenReady(
         false, [self = shared_from_this(), lane, brief, since](const Answer<void>& ready) {
           if (!ready) return self->job_->Answer(tl::unexpected(ready.error()));
-          const bool taken = self->core_.waiting->Add([self, lane, brief, since] {
-            self->TakeFound(FindKeyedJob(self->core_.connection, self->entry_, lane->key(),
-                                         brief->stream, lane->Subject(), since));
-          });
+          const bool taken =
+              self->core_.waiting->Add([self, lane, brief, since](const std::stop_token&) {
+                self->TakeFound(FindKeyedJob(self->core_.connection, self->entry_, lane->key(),
+                                             brief->stream, lane->Subject(), since));
+              });
           if (!taken) self->TakeFound(Fail(ErrorKind::kRetryable, "too much in hand"));
         });
   }
@@ -167,7 +168,8 @@ class KeyedSubmit : public std::enable_shared_from_this<KeyedSubmit> {
 
   void TakePublished(const Answer<nats::PubAck>& ack) {
     if (!ack && ack.error().type == ProblemType::kQueueUnavailable && HasTime()) {
-      return core_.later->Add(kPause, [self = shared_from_this()] { self->Read(); });
+      core_.later->In(kPause, [self = shared_from_this()] { self->Read(); });
+      return;
     }
     if (!ack) return job_->Answer(tl::unexpected(ack.error()));
     if (Dies("published")) return;
@@ -189,7 +191,7 @@ class KeyedSubmit : public std::enable_shared_from_this<KeyedSubmit> {
     }
     // The job is stored, that is what counts: a later request finds it from the key as it is.
     if (written.kind == KeyWritten::Kind::kOutdated || !HasTime()) return Accept();
-    core_.later->Add(kPause, [self = shared_from_this()] { self->Complete(); });
+    core_.later->In(kPause, [self = shared_from_this()] { self->Complete(); });
   }
 
   void Accept() {
@@ -215,8 +217,11 @@ class KeyedSubmit : public std::enable_shared_from_this<KeyedSubmit> {
 
   bool HasTime() const { return steady_clock::now() + kPause < job_->deadline; }
 
-  void Again(const Error& error, Call call) {
-    if (HasTime()) return core_.later->Add(kPause, std::move(call));
+  void Again(const Error& error, std::function<void()> call) {
+    if (HasTime()) {
+      core_.later->In(kPause, std::move(call));
+      return;
+    }
     job_->Answer(Refuse(ProblemType::kQueueUnavailable,
                         "The Idempotency-Key cannot be kept: " + error.message +
                             ". Hand the job in again with the same key.",

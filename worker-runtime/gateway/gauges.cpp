@@ -52,7 +52,7 @@ struct GaugedLane::Look {
 };
 
 GaugedLane::GaugedLane(LaneKey key, GaugeOptions options, nats::Connection& connection,
-                       std::shared_ptr<WaitingCalls> waiting)
+                       std::shared_ptr<CallQueue> waiting)
     : key_(std::move(key)),
       options_(options),
       connection_(connection),
@@ -225,7 +225,8 @@ void GaugedLane::AfterLook(bool callers, std::function<void(Answer<void>)> then)
   }
   if (problem) return then(tl::unexpected(*std::move(problem)));
   if (!wait) return then({});
-  if (count && !waiting_->Add([self = shared_from_this()] { self->CountCallers(); })) {
+  if (count && !waiting_->Add(
+                   [self = shared_from_this()](const std::stop_token&) { self->CountCallers(); })) {
     EndCallers(Problem{ProblemType::kTooManyRequests,
                        "This gateway has too much in hand. Try again.", kRetryAfter});
   }

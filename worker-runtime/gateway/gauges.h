@@ -18,10 +18,10 @@
 #include <utility>
 #include <vector>
 
+#include "worker-runtime/base/call_queue.h"
 #include "worker-runtime/base/time.h"
 #include "worker-runtime/gateway/admission.h"
 #include "worker-runtime/gateway/caller_counts.h"
-#include "worker-runtime/gateway/gateway_threads.h"
 #include "worker-runtime/gateway/problem.h"
 #include "worker-runtime/nats/connection.h"
 #include "worker-runtime/nats/jetstream_answers.h"
@@ -52,7 +52,7 @@ class GaugedLane : public std::enable_shared_from_this<GaugedLane> {
  public:
   // `connection` outlives every answer.
   GaugedLane(LaneKey key, GaugeOptions options, nats::Connection& connection,
-             std::shared_ptr<WaitingCalls> waiting);
+             std::shared_ptr<CallQueue> waiting);
 
   const LaneKey& key() const { return key_; }
 
@@ -96,7 +96,7 @@ class GaugedLane : public std::enable_shared_from_this<GaugedLane> {
   const LaneKey key_;
   const GaugeOptions options_;
   nats::Connection& connection_;
-  const std::shared_ptr<WaitingCalls> waiting_;
+  const std::shared_ptr<CallQueue> waiting_;
   std::atomic<std::int64_t> next_wake_ns_{0};
 
   mutable std::mutex mutex_;
@@ -123,8 +123,7 @@ class GaugedLane : public std::enable_shared_from_this<GaugedLane> {
 
 class LaneGauges {
  public:
-  LaneGauges(nats::Connection& connection, GaugeOptions options,
-             std::shared_ptr<WaitingCalls> waiting)
+  LaneGauges(nats::Connection& connection, GaugeOptions options, std::shared_ptr<CallQueue> waiting)
       : connection_(connection), options_(options), waiting_(std::move(waiting)) {}
 
   std::shared_ptr<GaugedLane> LaneOf(const LaneKey& key);
@@ -136,7 +135,7 @@ class LaneGauges {
  private:
   nats::Connection& connection_;
   const GaugeOptions options_;
-  const std::shared_ptr<WaitingCalls> waiting_;
+  const std::shared_ptr<CallQueue> waiting_;
   mutable std::shared_mutex mutex_;
   std::map<LaneKey, std::shared_ptr<GaugedLane>> lanes_;
 };

@@ -16,7 +16,6 @@ lanekeeper_library(gateway_auth
 lanekeeper_library(gateway_http
   SOURCES
     ${openapi_cpp}
-    http_alarms.cpp http_alarms.h
     http_api.cpp http_api.h
     http_bodies.cpp
     http_bulk.cpp http_bulk.h
@@ -33,7 +32,6 @@ lanekeeper_library(gateway_http
     http_problem.cpp http_problem.h
     http_router.cpp http_router.h
     http_server.cpp http_server.h
-    http_slow_calls.cpp http_slow_calls.h
     http_submit.cpp
     http_target.cpp http_target.h
     http_wait.cpp

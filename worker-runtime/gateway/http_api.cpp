@@ -10,7 +10,7 @@
 
 namespace lanekeeper::gateway {
 
-void RunSlowly(HttpParts& parts, const ExchangePtr& exchange, HttpSlowCalls::Call call) {
+void RunSlowly(HttpParts& parts, const ExchangePtr& exchange, CallQueue::Call call) {
   const auto guarded = [exchange, call = std::move(call)](const std::stop_token& stop) {
     try {
       call(stop);
@@ -21,7 +21,7 @@ void RunSlowly(HttpParts& parts, const ExchangePtr& exchange, HttpSlowCalls::Cal
                                std::chrono::seconds(1)});
     }
   };
-  if (parts.slow.Run(guarded)) return;
+  if (parts.slow.Add(guarded)) return;
   exchange->Refuse(Problem{ProblemType::kTooManyRequests,
                            "too many lists and other slow requests are in hand; try again",
                            std::chrono::seconds(2)});

@@ -8,12 +8,12 @@
 #include <utility>
 #include <vector>
 
+#include "worker-runtime/base/alarms.h"
+#include "worker-runtime/base/call_queue.h"
 #include "worker-runtime/gateway/authorizer.h"
 #include "worker-runtime/gateway/gateway.h"
-#include "worker-runtime/gateway/http_alarms.h"
 #include "worker-runtime/gateway/http_exchange.h"
 #include "worker-runtime/gateway/http_live.h"
-#include "worker-runtime/gateway/http_slow_calls.h"
 #include "worker-runtime/gateway/job_desk.h"
 #include "worker-runtime/gateway/pool_directory.h"
 #include "worker-runtime/nats/jetstream.h"
@@ -30,8 +30,8 @@ struct HttpParts {
   Authorizer& authorizer;
   const nats::JetStream* jetstream = nullptr;  // For dead letters; null: there are none.
   HttpMetrics& metrics;
-  HttpAlarms& alarms;
-  HttpSlowCalls& slow;
+  Alarms& alarms;
+  CallQueue& slow;
   HttpLive& live;
   std::chrono::milliseconds heartbeat{15'000};
   // Ready to take jobs: (true, "ok") or (false, why).
@@ -52,7 +52,7 @@ HttpRoutes MakeRoutes(HttpParts& parts);
 // What several of them do.
 
 // Calls `call` on a thread that may wait; kTooManyRequests when there are too many already.
-void RunSlowly(HttpParts& parts, const ExchangePtr& exchange, HttpSlowCalls::Call call);
+void RunSlowly(HttpParts& parts, const ExchangePtr& exchange, CallQueue::Call call);
 // The pool of the path; refuses when there is none.
 std::shared_ptr<const PoolBrief> FindPool(HttpParts& parts, const ExchangePtr& exchange);
 // The job of the path, in the pool of the path or of its id; `then` only when there is one.

@@ -182,8 +182,7 @@ class Patience {
  public:
   Patience(HttpParts& parts, const ExchangePtr& exchange, const std::stop_token& stop)
       : alarms_(parts.alarms),
-        alarm_(alarms_.At(std::chrono::steady_clock::now() + kLongCallMax,
-                          [source = source_]() mutable { source.request_stop(); })),
+        alarm_(alarms_.In(kLongCallMax, [source = source_]() mutable { source.request_stop(); })),
         ends_(stop, [source = source_]() mutable { source.request_stop(); }) {
     exchange->OnGone([source = source_]() mutable { source.request_stop(); });
   }
@@ -195,8 +194,8 @@ class Patience {
 
  private:
   std::stop_source source_;
-  HttpAlarms& alarms_;
-  const HttpAlarms::Id alarm_;
+  Alarms& alarms_;
+  const Alarms::Id alarm_;
   std::stop_callback<std::function<void()>> ends_;
 };
 

@@ -83,8 +83,7 @@ class Feed : public std::enable_shared_from_this<Feed> {
 
   // With the lock.
   void ScheduleBeat() {
-    alarm_ = parts_.alarms.At(std::chrono::steady_clock::now() + parts_.heartbeat,
-                              [self = shared_from_this()] { self->Beat(); });
+    alarm_ = parts_.alarms.In(parts_.heartbeat, [self = shared_from_this()] { self->Beat(); });
   }
 
   void Beat() {
@@ -103,7 +102,7 @@ class Feed : public std::enable_shared_from_this<Feed> {
     // A second time, what Start had not put down yet when Finish came for the first.
     std::shared_ptr<JobWatch> watch = std::move(watch_);
     const std::shared_ptr<HttpStream> stream = std::move(stream_);
-    const HttpAlarms::Id alarm = alarm_;
+    const Alarms::Id alarm = alarm_;
     const HttpLive::Id live = live_;
     lock.unlock();
     if (stream && !last_words.empty()) stream->Write(last_words);
@@ -124,7 +123,7 @@ class Feed : public std::enable_shared_from_this<Feed> {
   std::optional<JobView> early_;
   bool ending_ = false;  // Nothing more is written; whoever set it calls Finish.
   bool over_ = false;
-  HttpAlarms::Id alarm_ = 0;
+  Alarms::Id alarm_ = 0;
   HttpLive::Id live_ = 0;
 };
 

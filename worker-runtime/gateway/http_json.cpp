@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "worker-runtime/base/percent_encode.h"
 #include "worker-runtime/base/text.h"
 #include "worker-runtime/gateway/http_problem.h"
 #include "worker-runtime/gateway/http_target.h"

@@ -8,7 +8,6 @@
 #include <set>
 #include <string>
 
-#include "worker-runtime/gateway/http_alarms.h"
 #include "worker-runtime/gateway/http_api.h"
 #include "worker-runtime/gateway/http_json.h"
 #include "worker-runtime/gateway/http_metrics.h"
@@ -61,8 +60,8 @@ class HttpOpenApiTest : public testing::Test {
   FakePools pools_;
   std::unique_ptr<Authorizer> authorizer_ = MakeOpenAuthorizer();
   HttpMetrics metrics_;
-  HttpAlarms alarms_;
-  HttpSlowCalls slow_{1, 1};
+  Alarms alarms_;
+  CallQueue slow_{1, 1};
   HttpLive live_;
   HttpParts parts_{gateway_, desk_,   pools_, *authorizer_, nullptr,
                    metrics_, alarms_, slow_,  live_,        std::chrono::seconds(15),

@@ -299,8 +299,8 @@ class Server final : public HttpServer {
   const std::set<std::string, std::less<>> origins_;
   std::optional<nats::JetStream> jetstream_;
   HttpLive live_;
-  HttpAlarms alarms_;
-  HttpSlowCalls slow_;
+  Alarms alarms_;
+  CallQueue slow_;
   HttpParts parts_;
   const HttpRouter router_;
   std::atomic<bool> stopping_{false};

@@ -113,23 +113,6 @@ Answer<HttpTarget> ParseTarget(std::string_view path, std::string_view query) {
   return target;
 }
 
-std::string PercentEncode(std::string_view text) {
-  constexpr std::string_view kHex = "0123456789ABCDEF";
-  std::string encoded;
-  encoded.reserve(text.size());
-  for (const char c : text) {
-    if (IsAlphanumeric(c) || c == '-' || c == '.' || c == '_' || c == '~') {
-      encoded += c;
-      continue;
-    }
-    const auto byte = static_cast<unsigned char>(c);
-    encoded += '%';
-    encoded += kHex[byte >> 4];
-    encoded += kHex[byte & 0xf];
-  }
-  return encoded;
-}
-
 std::string Excerpt(std::string_view text) {
   std::string excerpt(text.substr(0, kExcerptBytesMax));
   std::replace_if(excerpt.begin(), excerpt.end(), IsControl, '?');

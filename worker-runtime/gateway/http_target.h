@@ -21,9 +21,6 @@ struct HttpTarget {
 // control character.
 Answer<HttpTarget> ParseTarget(std::string_view path, std::string_view query);
 
-// All but letters, digits and "-._~" as %XX.
-std::string PercentEncode(std::string_view text);
-
 // Text of a request as it may stand in an answer or a log, cut to 80 bytes, on one line.
 std::string Excerpt(std::string_view text);
 

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "worker-runtime/base/percent_encode.h"
+
 namespace lanekeeper::gateway {
 namespace {
 

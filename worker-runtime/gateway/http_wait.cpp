@@ -21,8 +21,7 @@ class Wait : public std::enable_shared_from_this<Wait> {
     };
     {
       const std::lock_guard lock(mutex_);
-      alarm_ = parts_.alarms.At(std::chrono::steady_clock::now() + wait,
-                                [self = shared_from_this()] { self->Finish(); });
+      alarm_ = parts_.alarms.In(wait, [self = shared_from_this()] { self->Finish(); });
     }
     const HttpLive::Id live = parts_.live.Add(finish);
     // The answer goes nowhere then, but nothing watches the job any more.
@@ -60,7 +59,7 @@ class Wait : public std::enable_shared_from_this<Wait> {
     std::shared_ptr<JobWatch> watch = std::move(watch_);
     const auto done = std::exchange(done_, nullptr);
     const JobView job = job_;
-    const HttpAlarms::Id alarm = alarm_;
+    const Alarms::Id alarm = alarm_;
     const HttpLive::Id live = live_;
     lock.unlock();
     if (watch) Drop(std::move(watch));
@@ -80,7 +79,7 @@ class Wait : public std::enable_shared_from_this<Wait> {
   std::function<void(const JobView&)> done_;
   std::shared_ptr<JobWatch> watch_;
   bool over_ = false;
-  HttpAlarms::Id alarm_ = 0;
+  Alarms::Id alarm_ = 0;
   HttpLive::Id live_ = 0;
 };
 

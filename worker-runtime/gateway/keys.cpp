@@ -99,7 +99,7 @@ std::string KeySubject(std::string_view pool_namespace, std::string_view pool, c
 }
 
 KeyStore::KeyStore(nats::Connection& connection, std::chrono::seconds kept,
-                   std::shared_ptr<WaitingCalls> waiting)
+                   std::shared_ptr<CallQueue> waiting)
     : connection_(connection),
       ttl_(std::to_string(std::max<std::int64_t>(1, kept.count())) + "s"),
       kept_(kept),
@@ -107,7 +107,7 @@ KeyStore::KeyStore(nats::Connection& connection, std::chrono::seconds kept,
 
 void KeyStore::Prepare(std::function<void(Result<void>)> then) {
   if (prepared_) return then({});
-  const bool taken = waiting_->Add([self = shared_from_this(), then] {
+  const bool taken = waiting_->Add([self = shared_from_this(), then](const std::stop_token&) {
     if (self->prepared_) return then({});
     // Every key has a time of its own; the bucket's limit only takes what lost it.
     const auto age_max = std::chrono::ceil<std::chrono::hours>(self->kept_) * 2;

@@ -13,9 +13,9 @@
 #include <string>
 #include <string_view>
 
+#include "worker-runtime/base/call_queue.h"
 #include "worker-runtime/base/result.h"
 #include "worker-runtime/base/time.h"
-#include "worker-runtime/gateway/gateway_threads.h"
 #include "worker-runtime/gateway/submission.h"
 #include "worker-runtime/job/names.h"
 #include "worker-runtime/nats/connection.h"
@@ -59,7 +59,7 @@ class KeyStore : public std::enable_shared_from_this<KeyStore> {
  public:
   // `connection` outlives every answer.
   KeyStore(nats::Connection& connection, std::chrono::seconds kept,
-           std::shared_ptr<WaitingCalls> waiting);
+           std::shared_ptr<CallQueue> waiting);
 
   // Makes the bucket exist, unless it is known to.
   void Prepare(std::function<void(Result<void>)> then);
@@ -71,7 +71,7 @@ class KeyStore : public std::enable_shared_from_this<KeyStore> {
   nats::Connection& connection_;
   const std::string ttl_;
   const std::chrono::seconds kept_;
-  const std::shared_ptr<WaitingCalls> waiting_;
+  const std::shared_ptr<CallQueue> waiting_;
   std::atomic<bool> prepared_{false};
 };
 

@@ -94,7 +94,7 @@ void Publisher::TryLater(const std::shared_ptr<Job>& job, const Error& error) {
   if (job->again == PublishAgain::kNever || Left(job->deadline) <= pause + kTryTimeoutMin) {
     return job->then(tl::unexpected(Unavailable(error.message)));
   }
-  later_->Add(pause, [self = shared_from_this(), job] { self->Try(job); });
+  later_->In(pause, [self = shared_from_this(), job] { self->Try(job); });
 }
 
 }  // namespace lanekeeper::gateway

@@ -9,8 +9,8 @@
 #include <memory>
 #include <string>
 
+#include "worker-runtime/base/alarms.h"
 #include "worker-runtime/base/time.h"
-#include "worker-runtime/gateway/gateway_threads.h"
 #include "worker-runtime/gateway/problem.h"
 #include "worker-runtime/job/codec.h"
 #include "worker-runtime/nats/connection.h"
@@ -30,7 +30,7 @@ enum class PublishAgain { kUntilDeadline, kNever };
 class Publisher : public std::enable_shared_from_this<Publisher> {
  public:
   // `connection` outlives every answer.
-  Publisher(nats::Connection& connection, std::shared_ptr<DelayedCalls> later)
+  Publisher(nats::Connection& connection, std::shared_ptr<Alarms> later)
       : connection_(connection), later_(std::move(later)) {}
 
   // `then` as in Then, at `deadline` at the latest, or up to a second later when less than two are
@@ -56,7 +56,7 @@ class Publisher : public std::enable_shared_from_this<Publisher> {
   void TryLater(const std::shared_ptr<Job>& job, const Error& error);
 
   nats::Connection& connection_;
-  const std::shared_ptr<DelayedCalls> later_;
+  const std::shared_ptr<Alarms> later_;
   std::atomic<std::int64_t> again_{0};
 };
 

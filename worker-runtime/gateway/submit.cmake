@@ -6,7 +6,6 @@ lanekeeper_library(gateway
     gateway_core.h
     gateway_keyed.cpp
     gateway_scan.cpp gateway_scan.h
-    gateway_threads.cpp gateway_threads.h
     gauges.cpp gauges.h
     keys.cpp keys.h
     pool_directory.cpp pool_directory.h

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "worker-runtime/base/percent_encode.h"
 #include "worker-runtime/gateway/fuzz/must.h"
 #include "worker-runtime/gateway/http_target.h"
 #include "worker-runtime/gateway/http_transport_parser.h"

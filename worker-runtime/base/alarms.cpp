@@ -1,30 +1,34 @@
-#include "worker-runtime/gateway/http_alarms.h"
+#include "worker-runtime/base/alarms.h"
 
-#include <utility>
+namespace lanekeeper {
 
-namespace lanekeeper::gateway {
+Alarms::Alarms() : thread_([this](const std::stop_token& stop) { Run(stop); }) {}
 
-HttpAlarms::HttpAlarms() : thread_([this](const std::stop_token& stop) { Run(stop); }) {}
-
-HttpAlarms::~HttpAlarms() {
+void Alarms::Stop() {
+  decltype(alarms_) dropped;  // What they hold is let go without the lock.
+  {
+    const std::lock_guard lock(mutex_);
+    stopped_ = true;
+    by_id_.clear();
+    dropped.swap(alarms_);
+  }
   thread_.request_stop();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
-HttpAlarms::Id HttpAlarms::At(MonotonicTime when, std::function<void()> ring) {
+Alarms::Id Alarms::At(MonotonicTime when, std::function<void()> ring) {
   const std::lock_guard lock(mutex_);
+  if (stopped_) return 0;  // `ring` is freed after the lock.
   const Id id = ++last_id_;
   const auto added = alarms_.emplace(when, std::pair(id, std::move(ring)));
   by_id_.emplace(id, added);
-  if (added == alarms_.begin()) changed_.notify_one();
+  // Not in one expression with the emplace: the order would not be defined.
+  const bool first = added == alarms_.begin();
+  if (first) changed_.notify_one();
   return id;
 }
 
-HttpAlarms::Id HttpAlarms::Soon(std::function<void()> ring) {
-  return At(MonotonicTime{}, std::move(ring));
-}
-
-void HttpAlarms::Cancel(Id id) {
+void Alarms::Cancel(Id id) {
   std::function<void()> dropped;  // What it holds is let go without the lock.
   const std::lock_guard lock(mutex_);
   const auto found = by_id_.find(id);
@@ -34,7 +38,7 @@ void HttpAlarms::Cancel(Id id) {
   by_id_.erase(found);
 }
 
-void HttpAlarms::Run(const std::stop_token& stop) {
+void Alarms::Run(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   while (!stop.stop_requested()) {
     if (alarms_.empty()) {
@@ -59,4 +63,4 @@ void HttpAlarms::Run(const std::stop_token& stop) {
   }
 }
 
-}  // namespace lanekeeper::gateway
+}  // namespace lanekeeper
