@@ -282,7 +282,10 @@ TEST_F(GatewayTest, HoldsOnlySoManyInHand) {
   GatewayOptions options = Patient();
   options.in_hand_max = 2;
   const auto gateway = Start(options);
+  // A job is in hand until after its answer has been told.
+  const auto none_in_hand = [&] { return gateway->Counts().in_hand == 0; };
   ASSERT_TRUE(SubmitAndWait(*gateway, {}));
+  ASSERT_TRUE(Eventually(none_in_hand));
   server_.Pause();
   Coming first = Begin(*gateway, {});
   Coming second = Begin(*gateway, {});
@@ -293,6 +296,7 @@ TEST_F(GatewayTest, HoldsOnlySoManyInHand) {
   server_.Resume();
   EXPECT_TRUE(Wait(std::move(first)));
   EXPECT_TRUE(Wait(std::move(second)));
+  EXPECT_TRUE(Eventually(none_in_hand));
   EXPECT_TRUE(SubmitAndWait(*gateway, {}));
 }
 
