@@ -5,10 +5,10 @@
 //        ▼
 //   complete: answer with its job
 //   not yet:  somebody is about to publish it: look again. When that has not happened for a while,
-//             or it was ourselves and the answer was lost: first look for its job, then publish
-//             under its message id and complete it. The message id alone does not make it one job:
-//             a stream remembers ids for two minutes, and a server that was killed only those of
-//             jobs that are still in the stream.
+//             or it was ourselves and the answer was lost: first look for its job, then renew the
+//             key, publish under its message id and complete it. The message id alone does not make
+//             it one job: a stream remembers ids for two minutes, and a server that was killed only
+//             those of jobs that are still in the stream.
 #include <chrono>
 #include <memory>
 #include <optional>
@@ -110,7 +110,7 @@ class KeyedSubmit : public std::enable_shared_from_this<KeyedSubmit> {
     if (entry_.sequence != 0) return Accept();
     if (own && !published_) return Publish();
     const auto age = SystemClock().WallNow() - seen->written_at;
-    if (!own && age < kFresh && age > -kFresh) {
+    if (!published_ && age < kFresh && age > -kFresh) {
       return Again({ErrorKind::kRetryable, "the first request with it is not answered yet"},
                    [self = shared_from_this()] { self->Read(); });
     }
@@ -144,11 +144,25 @@ class KeyedSubmit : public std::enable_shared_from_this<KeyedSubmit> {
                                      sequence.error().message + ". Try again.",
                                  kRetryAfter));
     }
+    if (*sequence == 0) return Renew();
     if (known_) ++core_.keys_completed;
-    if (*sequence == 0) return Publish();
     entry_.stream = Lane()->stream;
     entry_.sequence = *sequence;
     Complete();
+  }
+
+  // Its job is nowhere. Whoever renews the key publishes it; the next look, should there be one,
+  // begins at that moment and not at the first request.
+  void Renew() {
+    core_.keys->Write(subject_, entry_, revision_,
+                      [self = shared_from_this()](const KeyWritten& written) {
+                        if (written.kind != KeyWritten::Kind::kStored) {
+                          return self->Again(written.error, [self] { self->Read(); });
+                        }
+                        self->revision_ = written.revision;
+                        if (self->known_) ++self->core_.keys_completed;
+                        self->Publish();
+                      });
   }
 
   void Publish() {

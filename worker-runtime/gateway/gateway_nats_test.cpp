@@ -60,7 +60,7 @@ TEST_F(GatewayTest, NothingIsAcceptedBeforeItIsStored) {
   server_.Pause();
   Coming coming = Begin(*gateway, {.payload = "second"});
   EXPECT_FALSE(Came(coming));
-  EXPECT_EQ(gateway->Counts().in_hand, 1);
+  EXPECT_TRUE(Eventually([&] { return gateway->Counts().in_hand == 1; }));
   server_.Resume();
   const auto accepted = Wait(std::move(coming));
   ASSERT_TRUE(accepted) << accepted.error().detail;
