@@ -123,16 +123,16 @@ void Exchange::Send(HttpReply reply, std::optional<ProblemType> problem) {
     headers.add("X-Request-Id", request_id_);
     headers.add("X-Content-Type-Options", "nosniff");
     bool has_cache_control = false;
-    for (auto& [name, value] : reply.headers) {
+    for (const auto& [name, value] : reply.headers) {
       has_cache_control = has_cache_control || name == "Cache-Control";
-      headers.add(name, std::move(value));
+      headers.add(name, value);
     }
     if (!has_cache_control) headers.add("Cache-Control", "no-store");
-    for (auto& [name, value] : answer_headers_) headers.add(name, std::move(value));
+    for (const auto& [name, value] : answer_headers_) headers.add(name, value);
     // Of an answer to HEAD the transport leaves the body out.
     if (!reply.body.empty()) response.set_body(std::move(reply.body), reply.media);
     End(reply.status, problem);
-    const pplx::task<void> sent = request_->reply(std::move(response));
+    const pplx::task<void> sent = request_->reply(response);
     if (sent.is_done()) {
       IgnoreFailure(sent, request_id_);
     } else {
