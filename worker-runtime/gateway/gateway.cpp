@@ -9,6 +9,7 @@
 #include "worker-runtime/gateway/find_pool.h"
 #include "worker-runtime/gateway/gateway_core.h"
 #include "worker-runtime/gateway/routing.h"
+#include "worker-runtime/job/message_size.h"
 #include "worker-runtime/job/names.h"
 
 namespace lanekeeper::gateway {
@@ -21,11 +22,8 @@ using std::chrono::steady_clock;
 constexpr milliseconds kStopMargin{2000};
 constexpr milliseconds kStopLook{2};
 
-// What the server counts against max_payload: "NATS/1.0\r\n", "name: value\r\n" each, "\r\n".
 std::int64_t BytesOf(const OutMessage& message) {
-  std::size_t bytes = 12 + message.payload.size();
-  for (const auto& [name, value] : message.headers) bytes += name.size() + value.size() + 4;
-  return static_cast<std::int64_t>(bytes);
+  return static_cast<std::int64_t>(HeaderBytes(message.headers) + message.payload.size());
 }
 
 std::string Again(seconds after) { return "Try again in " + FormatDuration(after) + "."; }

@@ -5,6 +5,7 @@
 
 #include "worker-runtime/base/duration.h"
 #include "worker-runtime/base/text.h"
+#include "worker-runtime/job/message_size.h"
 #include "worker-runtime/job/names.h"
 #include "worker-runtime/job/rfc3339.h"
 
@@ -66,13 +67,6 @@ std::vector<std::string> LinesOf(std::string_view text) {
     if (end == std::string_view::npos) return lines;
     text.remove_prefix(end + 1);
   }
-}
-
-// What the server counts: "NATS/1.0\r\n", each "name: value\r\n", "\r\n", and the payload.
-std::size_t HeaderBytes(const Headers& headers) {
-  std::size_t bytes = 12;
-  for (const auto& [name, value] : headers) bytes += name.size() + value.size() + 4;
-  return bytes;
 }
 
 // Which header the id came from, for an error.
