@@ -61,6 +61,7 @@ Connection::Connection(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Connection::~Connection() { Close(); }
 
 bool Connection::Connected() const { return impl_->Connected(); }
+Result<void> Connection::Renew(Access access) { return impl_->Renew(std::move(access)); }
 bool Connection::WaitConnected(std::chrono::milliseconds timeout) const {
   return impl_->WaitConnected(timeout);
 }

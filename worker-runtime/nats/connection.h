@@ -18,12 +18,37 @@
 
 namespace lanekeeper::nats {
 
+// PEM files; empty = none. A certificate goes with its key.
+struct TlsFiles {
+  std::string ca;           // Who may have signed the server's certificate. Empty: the system's.
+  std::string certificate;  // Our own, and its chain.
+  std::string key;
+  bool operator==(const TlsFiles&) const = default;
+};
+
+// What the files hold, as texts. Secrets: never logged.
+struct Access {
+  std::string credentials;  // A .creds file's text, or the seed of an nkey.
+  std::string tls_ca;
+  std::string tls_certificate;
+  std::string tls_key;
+  bool operator==(const Access&) const = default;
+};
+
 struct ConnectOptions {
   // One server or several with commas between. User, password or token stand in the URL:
-  // "nats://user:password@host:4222", "nats://token@host:4222", "tls://…".
+  // "nats://user:password@host:4222", "nats://token@host:4222". With "tls://…", and whenever `tls`
+  // or `access` has something about TLS, nothing is sent before the server has proved who it is.
   std::string url = "nats://127.0.0.1:4222";
-  std::string name;                                 // Shown in the server's list of connections.
-  std::string credentials_file;                     // A .creds file; empty = none.
+  std::string name;              // Shown in the server's list of connections.
+  std::string credentials_file;  // A .creds file, or the seed of an nkey in a file; empty = none.
+  TlsFiles tls;
+  // Instead of files, one by one; see Renew.
+  Access access;
+  // The files are looked at this often. When something else is in them the connection is made anew
+  // with it; as long as that fails, the present one stays.
+  std::chrono::milliseconds access_interval{5000};
+  bool wait_for_first = true;                       // See Open.
   std::chrono::milliseconds connect_timeout{2000};  // For one attempt at one server.
   std::chrono::milliseconds reconnect_wait{250};    // Between attempts; jitter is added.
   std::chrono::milliseconds ping_interval{2000};    // Two unanswered pings: the peer is dead.
@@ -97,8 +122,9 @@ using ChangeHandler = std::function<void(const ConnectionChange&)>;
 class Connection {
  public:
   // Returns after one attempt (at most connect_timeout per server) whether or not a server was
-  // there; goes on trying for ever in the background, also after refused credentials.
-  // kInvalid: the URL or the credentials file cannot be read.
+  // there, or without one unless wait_for_first; goes on trying for ever in the background, also
+  // after refused credentials. kInvalid: the URL, or a file of credentials or certificates, cannot
+  // be read or used.
   static Result<std::unique_ptr<Connection>> Open(ConnectOptions options);
   // Closes. Less than 500 ms. Handlers no longer run afterwards.
   ~Connection();
@@ -106,6 +132,9 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
 
   bool Connected() const;
+  // Takes the place of options.access. The connection is made anew with it in the background, as
+  // when a file has changed. kInvalid, and nothing changes: it cannot be used.
+  Result<void> Renew(Access access);
   // Waits for Connected(); false after `timeout`.
   bool WaitConnected(std::chrono::milliseconds timeout) const;
   // Goes up with every connect and reconnect: whatever was asked for in an earlier epoch is gone.

@@ -1,7 +1,7 @@
 #include "worker-runtime/nats/connection_impl.h"
 
 #include <algorithm>
-#include <fstream>
+#include <cstring>
 #include <random>
 #include <utility>
 
@@ -59,6 +59,16 @@ std::string QuotedPart(const std::string& text) {
   return text.substr(first + 1, second - first - 1);
 }
 
+// What libnats said last on this thread: "(conn.c:1905): Authorization Violation", without the
+// place in its own source.
+std::string SaidLast() {
+  const char* text = nats_GetLastError(nullptr);
+  std::string said = text == nullptr ? "" : text;
+  const std::size_t place_end = said.find("): ");
+  if (said.starts_with('(') && place_end != std::string::npos) said.erase(0, place_end + 3);
+  return said;
+}
+
 Error NotConnected() { return {ErrorKind::kRetryable, "not connected"}; }
 Error ClosedError() { return {ErrorKind::kRetryable, "connection closed"}; }
 
@@ -73,11 +83,12 @@ std::string Connection::Impl::NewInboxName() {
 }
 
 Connection::Impl::Impl(ConnectOptions options)
-    : options_(std::move(options)), inbox_(NewInboxName()) {}
+    : options_(std::move(options)), inbox_(NewInboxName()), given_(options_.access) {}
 
 Connection::Impl::~Impl() { Close(); }
 
-Result<OptionsHandle> Connection::Impl::MakeOptions(std::uintptr_t session_id) const {
+Result<OptionsHandle> Connection::Impl::MakeOptions(std::uintptr_t session_id, const Access& access,
+                                                    bool libnats_retries) const {
   OptionsHandle made;
   natsStatus status = natsOptions_Create(OutParam(made));
   if (status != NATS_OK) return tl::unexpected(ToError(status, "making options"));
@@ -92,12 +103,10 @@ Result<OptionsHandle> Connection::Impl::MakeOptions(std::uintptr_t session_id) c
   for (const std::string& url : urls) servers.push_back(url.c_str());
   also(natsOptions_SetServers(raw, servers.data(), static_cast<int>(servers.size())));
   if (!options_.name.empty()) also(natsOptions_SetName(raw, options_.name.c_str()));
-  if (!options_.credentials_file.empty()) {
-    if (!std::ifstream(options_.credentials_file).good()) {
-      return Fail(ErrorKind::kInvalid,
-                  "credentials file " + options_.credentials_file + ": cannot be read");
-    }
-    also(natsOptions_SetUserCredentialsFromFiles(raw, options_.credentials_file.c_str(), nullptr));
+  if (auto set = SetTls(raw, access, urls); !set) return tl::unexpected(std::move(set).error());
+  const SignIn sign_in{&Impl::OnJwtWanted, &Impl::OnSignatureWanted, closure};
+  if (auto set = SetSignIn(raw, access, sign_in); !set) {
+    return tl::unexpected(std::move(set).error());
   }
   also(natsOptions_SetTimeout(raw, options_.connect_timeout.count()));
   also(natsOptions_SetWriteDeadline(raw, kWriteDeadline.count()));
@@ -110,7 +119,10 @@ Result<OptionsHandle> Connection::Impl::MakeOptions(std::uintptr_t session_id) c
   also(natsOptions_SetReconnectBufSize(raw, std::max(1, options_.reconnect_buffer_bytes)));
   also(natsOptions_SetSendAsap(raw, options_.writes == ConnectOptions::Writes::kAtOnce));
   also(natsOptions_UseGlobalMessageDelivery(raw, options_.shared_delivery));
-  also(natsOptions_SetRetryOnFailedConnect(raw, true, &Impl::OnConnected, closure));
+  // What libnats tries by itself fails without a reason.
+  if (libnats_retries) {
+    also(natsOptions_SetRetryOnFailedConnect(raw, true, &Impl::OnConnected, closure));
+  }
   also(natsOptions_SetReconnectedCB(raw, &Impl::OnConnected, closure));
   also(natsOptions_SetDisconnectedCB(raw, &Impl::OnDisconnected, closure));
   also(natsOptions_SetClosedCB(raw, &Impl::OnClosed, closure));
@@ -120,8 +132,18 @@ Result<OptionsHandle> Connection::Impl::MakeOptions(std::uintptr_t session_id) c
 }
 
 Result<void> Connection::Impl::Start() {
-  if (auto opened = OpenSession(); !opened && opened.error().kind == ErrorKind::kInvalid) {
-    return opened;
+  const Result<Access> access = ReadAccess();
+  if (!access) return tl::unexpected(access.error());
+  looked_at_ = std::chrono::steady_clock::now();
+  if (options_.wait_for_first) {
+    if (auto opened = OpenSession(*access); !opened && opened.error().kind == ErrorKind::kInvalid) {
+      return opened;
+    }
+  } else {
+    if (auto usable = MakeOptions(0, *access, false); !usable)
+      return tl::unexpected(usable.error());
+    const std::lock_guard lock(mutex_);
+    session_lost_ = true;
   }
   keeper_ = std::jthread([this](std::stop_token stop) { KeepSession(std::move(stop)); });
   if (options_.writes == ConnectOptions::Writes::kTogether) {
@@ -130,58 +152,89 @@ Result<void> Connection::Impl::Start() {
   return {};
 }
 
-Result<void> Connection::Impl::OpenSession() {
+Result<void> Connection::Impl::OpenSession(const Access& access, bool only_better) {
   const std::uintptr_t id = Ids().Add(shared_from_this());
-  auto made = MakeOptions(id);
+  auto made = MakeOptions(id, access, options_.wait_for_first && !only_better);
   if (!made) {
     Ids().Remove(id);
     return tl::unexpected(std::move(made).error());
   }
+  {
+    // What libnats asks for while it connects.
+    const std::lock_guard lock(mutex_);
+    credentials_[id] = ParseCredentials(access.credentials).value_or(Credentials{});
+  }
   natsConnection* raw = nullptr;
   const natsStatus status = natsConnection_Connect(&raw, made->get());
-  if (raw == nullptr) {
+  SessionHandle session(raw, [](natsConnection* ended) { natsConnection_Destroy(ended); });
+  if (raw == nullptr || (only_better && status != NATS_OK && Connected())) {
     Ids().Remove(id);
     Error error = ToError(status, "connecting");
+    if (const std::string said = SaidLast(); error.message.find(said) == std::string::npos) {
+      error.message += " (" + said + ")";
+    }
     RecordError(error.message);
     const std::lock_guard lock(mutex_);
-    session_lost_ = true;
+    credentials_.erase(id);
+    if (!session_) session_lost_ = true;
     return tl::unexpected(std::move(error));
   }
-  SessionHandle session(raw, [](natsConnection* ended) { natsConnection_Destroy(ended); });
+  {
+    const std::lock_guard lock(mutex_);
+    used_ = access;
+    credentials_.erase(session_id_);
+  }
+  ReplaceSession(std::move(session), id, status == NATS_OK);
+  return {};
+}
+
+void Connection::Impl::ReplaceSession(SessionHandle session, std::uintptr_t id, bool connected) {
+  const bool was_live = Connected();
+  natsConnection* const raw = session.get();
   SessionHandle before;  // Destroyed after the lock.
   {
     const std::lock_guard lock(mutex_);
     Ids().Remove(std::exchange(session_id_, id));
-    before = std::exchange(session_, session);
+    before = std::exchange(session_, std::move(session));
     ++sessions_;
     // Its callbacks may have run before the id was ours.
     session_lost_ = natsConnection_IsClosed(raw);
-    was_connected_ = status == NATS_OK;
+    was_connected_ = connected;
   }
   AttachAll(raw);
   changed_.notify_all();
-  if (status == NATS_OK) Tell({.kind = ConnectionChange::Kind::kConnected});
-  return {};
+  if (was_live) {
+    // What was written there, settlements among it, arrives before the end.
+    static_cast<void>(natsConnection_FlushTimeout(before.get(), kWriteDeadline.count()));
+    requests_.FailAll({ErrorKind::kRetryable, "connection made anew"});
+    Tell({.kind = ConnectionChange::Kind::kDisconnected, .text = "connection made anew"});
+  }
+  if (connected) Tell({.kind = ConnectionChange::Kind::kConnected});
 }
 
 void Connection::Impl::KeepSession(std::stop_token stop) {
-  int failures = 0;
+  int failures = options_.wait_for_first ? 0 : -1;  // The first attempt has been made, or has not.
+  const milliseconds nap = std::min<milliseconds>(kFreeEvery, options_.access_interval);
   std::unique_lock lock(mutex_);
   while (!stop.stop_requested()) {
-    if (!changed_.wait_for(lock, stop, kFreeEvery, [&] { return session_lost_; })) {
+    if (!changed_.wait_for(lock, stop, nap, [&] { return session_lost_ || look_now_; }) ||
+        !session_lost_) {
       lock.unlock();
       requests_.Expire(std::chrono::steady_clock::now());
       FreeSubscriptions();
+      LookForOtherAccess();
       lock.lock();
       continue;
     }
     if (std::exchange(was_connected_, false)) failures = 0;
-    ++failures;
-    const milliseconds pause = Jittered(kReopenBackoff.After(failures), RandomBits());
-    changed_.wait_for(lock, stop, pause, [] { return false; });
-    if (stop.stop_requested()) return;
+    if (++failures > 0) {
+      const milliseconds pause = Jittered(kReopenBackoff.After(failures), RandomBits());
+      changed_.wait_for(lock, stop, pause, [this] { return look_now_; });
+      if (stop.stop_requested()) return;
+    }
+    look_now_ = false;
     lock.unlock();
-    static_cast<void>(OpenSession());  // A failure is recorded there and leaves the session lost.
+    ReopenSession();
     lock.lock();
   }
 }
@@ -482,6 +535,24 @@ void Connection::Impl::Handle(std::uintptr_t session_id, ConnectionChange change
       break;
   }
   Tell(change);
+}
+
+natsStatus Connection::Impl::OnJwtWanted(char** jwt, char** error, void* closure) {
+  const auto self = std::static_pointer_cast<Impl>(Ids().Find(closure));
+  *jwt = self ? strdup(self->CredentialsOf(IdOf(closure)).jwt.c_str()) : nullptr;
+  if (*jwt != nullptr) return NATS_OK;
+  *error = strdup("the connection has ended");
+  return NATS_ERR;
+}
+
+natsStatus Connection::Impl::OnSignatureWanted(char** error, unsigned char** signature, int* length,
+                                               const char* nonce, void* closure) {
+  const auto self = std::static_pointer_cast<Impl>(Ids().Find(closure));
+  if (self) {
+    return nats_Sign(self->CredentialsOf(IdOf(closure)).seed.c_str(), nonce, signature, length);
+  }
+  *error = strdup("the connection has ended");
+  return NATS_ERR;
 }
 
 void Connection::Impl::OnConnected(natsConnection* /*session*/, void* closure) {

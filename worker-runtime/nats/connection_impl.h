@@ -1,20 +1,24 @@
 // What stands behind Connection. Private to this room.
 //
 // Threads: any caller; libnats' callback thread (session changes); one keeper thread, which opens a
-// new session when libnats has closed the old one for good and frees subscriptions; with
+// new session when libnats has closed the old one for good or there is another way in (access.h),
+// and frees subscriptions; with
 // Writes::kTogether one writer thread.
 #pragma once
 
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "worker-runtime/nats/access.h"
 #include "worker-runtime/nats/connection.h"
+#include "worker-runtime/nats/credentials.h"
 #include "worker-runtime/nats/gate.h"
 #include "worker-runtime/nats/handles.h"
 #include "worker-runtime/nats/pending_requests.h"
@@ -39,6 +43,7 @@ class Connection::Impl : public std::enable_shared_from_this<Impl> {
   Result<void> Start();
   void Close();
 
+  Result<void> Renew(Access access);
   bool Connected() const;
   bool WaitConnected(std::chrono::milliseconds timeout) const;
   std::uint64_t Epoch() const;
@@ -63,8 +68,21 @@ class Connection::Impl : public std::enable_shared_from_this<Impl> {
   static void OnError(natsConnection* session, natsSubscription* subscription, natsStatus status,
                       void* closure);
 
-  Result<OptionsHandle> MakeOptions(std::uintptr_t session_id) const;
-  Result<void> OpenSession();
+  static natsStatus OnJwtWanted(char** jwt, char** error, void* closure);
+  static natsStatus OnSignatureWanted(char** error, unsigned char** signature, int* length,
+                                      const char* nonce, void* closure);
+
+  Result<OptionsHandle> MakeOptions(std::uintptr_t session_id, const Access& access,
+                                    bool libnats_retries) const;
+  // Options, files and what Renew said, joined.
+  Result<Access> ReadAccess() const;
+  Credentials CredentialsOf(std::uintptr_t session_id) const;
+  // In the place of the present session, if there is one. `only_better`: unless that one is
+  // connected and the new one is not.
+  Result<void> OpenSession(const Access& access, bool only_better = false);
+  void ReopenSession();
+  void LookForOtherAccess();
+  void ReplaceSession(SessionHandle session, std::uintptr_t id, bool connected);
   void KeepSession(std::stop_token stop);
   void AttachAll(natsConnection* session);
   void FreeSubscriptions();
@@ -87,7 +105,13 @@ class Connection::Impl : public std::enable_shared_from_this<Impl> {
   std::uintptr_t session_id_ = 0;
   std::uint64_t sessions_ = 0;
   bool session_lost_ = false;
-  bool was_connected_ = false;  // Since the session was opened.
+  Access given_;                                       // options_.access, or what Renew said since.
+  Access used_;                                        // Of the present session.
+  std::map<std::uintptr_t, Credentials> credentials_;  // By session: the present and the next.
+  bool look_now_ = false;                              // Renew was called.
+  std::string access_problem_;                         // Said last; empty: none. Keeper only.
+  std::chrono::steady_clock::time_point looked_at_{};  // Keeper only.
+  bool was_connected_ = false;                         // Since the session was opened.
   bool closed_ = false;
   std::string last_error_;
   std::int64_t slow_consumers_ = 0;

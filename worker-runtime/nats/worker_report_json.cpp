@@ -21,12 +21,8 @@ constexpr std::size_t kWorkerNameMax = 253;  // A pod's name.
 constexpr int kSlotsMax = 100'000;
 constexpr std::int64_t kCountMax = std::int64_t{1} << 53;  // What every JSON reader can hold.
 
-constexpr std::array<std::pair<WorkerState, std::string_view>, 4> kStates{{
-    {WorkerState::kRunning, "running"},
-    {WorkerState::kDraining, "draining"},
-    {WorkerState::kDrained, "drained"},
-    {WorkerState::kStopped, "stopped"},
-}};
+constexpr std::array kStates{WorkerState::kRunning, WorkerState::kDraining, WorkerState::kDrained,
+                             WorkerState::kStopped};
 
 tl::unexpected<Error> Bad(std::string_view field) {
   return Fail(ErrorKind::kInvalid, "worker report: " + std::string(field));
@@ -119,20 +115,17 @@ std::string WriteTypes(const std::vector<TypeService>& types, std::size_t bytes_
 }  // namespace
 
 std::string WriteWorkerReport(const WorkerReport& report) {
-  std::string_view state = "running";
-  for (const auto& [value, name] : kStates) {
-    if (value == report.state) state = name;
-  }
-  const json object = {{"v", 1},
-                       {"worker", report.worker},
-                       {"state", state},
-                       {"slots", report.slots},
-                       {"running", report.running},
-                       {"done", report.done},
-                       {"failed", report.failed},
-                       {"dead", report.dead},
-                       {"oldest_running_seconds", report.oldest_running.count()},
-                       {"service", WriteService(report.service)}};
+  json object = {{"v", 1},
+                 {"worker", report.worker},
+                 {"state", NameOf(report.state)},
+                 {"slots", report.slots},
+                 {"running", report.running},
+                 {"done", report.done},
+                 {"failed", report.failed},
+                 {"dead", report.dead},
+                 {"oldest_running_seconds", report.oldest_running.count()},
+                 {"service", WriteService(report.service)}};
+  if (report.ending) object["ending"] = true;
   std::string text = Dump(object);
   constexpr std::string_view kName = ",\"types\":";
   if (report.types.empty() || text.size() + kName.size() > kTextWithTypesMax) return text;
@@ -157,13 +150,17 @@ Result<WorkerReport> ReadWorkerReport(std::string_view text) {
   const auto state = object.find("state");
   if (state == object.end() || !state->is_string()) return Bad("state");
   bool known = false;
-  for (const auto& [value, name] : kStates) {
-    if (state->get_ref<const std::string&>() != name) continue;
-    report.state = value;
+  for (const WorkerState each : kStates) {
+    if (state->get_ref<const std::string&>() != NameOf(each)) continue;
+    report.state = each;
     known = true;
   }
   if (!known) return Bad("state");
 
+  if (const auto ending = object.find("ending"); ending != object.end()) {
+    if (!ending->is_boolean()) return Bad("ending");
+    report.ending = ending->get<bool>();
+  }
   const auto slots = Integer(object, "slots", 1, kSlotsMax);
   if (!slots) return Bad("slots");
   report.slots = static_cast<int>(*slots);

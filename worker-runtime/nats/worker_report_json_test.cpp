@@ -37,6 +37,17 @@ TEST(WorkerReportJson, ReadsBackWhatItWrote) {
   }
 }
 
+TEST(WorkerReportJson, SaysOfAWorkerThatItEndsAndNothingOfOthers) {
+  EXPECT_FALSE(Good().contains("ending"));
+  const WorkerReport report{.worker = "w", .state = WorkerState::kDraining, .ending = true};
+  const auto read = ReadWorkerReport(WriteWorkerReport(report));
+  ASSERT_TRUE(read.has_value()) << read.error().message;
+  EXPECT_EQ(*read, report);
+  json bad = Good();
+  bad["ending"] = "yes";
+  EXPECT_EQ(ReadWorkerReport(bad.dump()).error().message, "worker report: ending");
+}
+
 TEST(WorkerReportJson, IgnoresUnknownFieldsAndMissingCounts) {
   json report = Good();
   report["from the future"] = {{"a", 1}};

@@ -8,11 +8,11 @@
 #include "worker-runtime/nats/jetstream.h"
 #include "worker-runtime/nats/job_record_json.h"
 #include "worker-runtime/nats/queue_setup.h"
+#include "worker-runtime/nats/revision_header.h"
 
 namespace lanekeeper::runner {
 namespace {
 
-constexpr const char* kHeaderExpected = "Nats-Expected-Last-Subject-Sequence";
 constexpr const char* kHeaderTtl = "Nats-TTL";
 constexpr const char* kHeaderOperation = "KV-Operation";  // DEL or PURGE: a deleted key.
 
@@ -77,7 +77,7 @@ void NatsRecordStore::ReadAsync(std::string_view lane, std::string_view id, Read
 
 void NatsRecordStore::WriteAsync(const JobRecord& record, std::uint64_t based_on,
                                  WriteHandler handler) {
-  nats::Headers headers{{kHeaderExpected, std::to_string(based_on)}};
+  nats::Headers headers{{nats::kHeaderExpectedRevision, std::to_string(based_on)}};
   if (record.state == JobState::kDone) headers.emplace_back(kHeaderTtl, done_ttl_);
   connection_.RequestAsync(
       subject_prefix_ + JobIdToken(record.id), nats::WriteJobRecord(record), headers,

@@ -39,11 +39,11 @@ std::string ReadText(const fs::path& path) {
   return text.str();
 }
 
-// {"nats":["nats://127.0.0.1:36453"]}; 0 while it is not written completely.
+// {"nats":["nats://127.0.0.1:36453"]}, or "tls://…"; 0 while it is not written completely.
 int PortFromPortsFile(const std::string& text) {
-  const std::size_t at = text.find("nats://");
+  const std::size_t at = text.find("://");
   if (at == std::string::npos || text.find('}') == std::string::npos) return 0;
-  const std::size_t colon = text.find(':', at + 7);
+  const std::size_t colon = text.find(':', at + 3);
   return colon == std::string::npos ? 0 : std::atoi(text.c_str() + colon + 1);
 }
 
