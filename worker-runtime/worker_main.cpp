@@ -14,6 +14,7 @@
 #include "worker-runtime/handlers/exec_handler.h"
 #include "worker-runtime/handlers/http_handler.h"
 #include "worker-runtime/handlers/serve_handler.h"
+#include "worker-runtime/job/nats_settings.h"
 #include "worker-runtime/runner/worker.h"
 
 namespace {
@@ -48,7 +49,10 @@ struct Flag {
 };
 constexpr Flag kFlags[] = {
     {"--url", lanekeeper::kEnvNatsUrl, "NATS servers, with commas between"},
-    {"--credentials", lanekeeper::kEnvNatsCredentials, "a .creds file"},
+    {"--credentials", lanekeeper::kEnvNatsCredentials, "a .creds file, or an nkey's seed in one"},
+    {"--tls-ca", lanekeeper::kEnvNatsTlsCa, "PEM: who may sign the server's certificate"},
+    {"--tls-cert", lanekeeper::kEnvNatsTlsCert, "PEM: the worker's own certificate"},
+    {"--tls-key", lanekeeper::kEnvNatsTlsKey, "PEM: its key"},
     {"--namespace", lanekeeper::kEnvNamespace, "the pool's namespace"},
     {"--pool", lanekeeper::kEnvPool, "the pool"},
     {"--lane", lanekeeper::kEnvLane, "the lane"},

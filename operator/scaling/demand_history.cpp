@@ -1,5 +1,7 @@
 #include "operator/scaling/demand_history.h"
 
+#include <algorithm>
+
 namespace lanekeeper::scaling {
 
 void DemandHistory::Add(Time now, int workers) {
@@ -32,7 +34,9 @@ std::optional<DemandHistory::Time> DemandHistory::PeakEnds(Time now,
 }
 
 void DemandHistory::Forget(Time now, std::chrono::milliseconds window) {
-  while (!points_.empty() && points_.front().time < now - window) points_.pop_front();
+  const auto first = std::find_if(points_.begin(), points_.end(),
+                                  [&](const Point& point) { return point.time >= now - window; });
+  points_.erase(points_.begin(), first);
 }
 
 }  // namespace lanekeeper::scaling

@@ -6,8 +6,8 @@
 
 #include <chrono>
 #include <cstddef>
-#include <deque>
 #include <optional>
+#include <vector>
 
 namespace lanekeeper::scaling {
 
@@ -36,7 +36,8 @@ class DemandHistory {
     Time time;
     int workers;
   };
-  std::deque<Point> points_;  // Time rises, workers falls strictly.
+  // Time rises, workers falls strictly. A vector: a lane at rest has one point, and there are many.
+  std::vector<Point> points_;
 };
 
 }  // namespace lanekeeper::scaling

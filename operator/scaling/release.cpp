@@ -23,6 +23,7 @@ enum class Pick {
   kIdle,
   kSilent,
   kDrainingBusy,
+  kEnding,  // Fetches again once its process was started anew, and can be asked to drain then.
   kBusy,
   kNever,  // Nobody knows what it does.
 };
@@ -33,6 +34,7 @@ Pick PickOf(const CrewMember& member, const ReleaseFacts& facts) {
     if (member.phase == Phase::kStarting) return Pick::kNeverStarted;
     return member.silent && facts.all_jobs_accounted_for ? Pick::kSilent : Pick::kNever;
   }
+  if (member.ending) return Pick::kEnding;
   const bool busy = member.running > 0;
   switch (*member.state) {
     case WorkerState::kDrained:
@@ -52,7 +54,9 @@ bool MayGo(Pick pick) {
          pick == Pick::kSilent;
 }
 
-bool IsBusy(Pick pick) { return pick == Pick::kDrainingBusy || pick == Pick::kBusy; }
+bool IsBusy(Pick pick) {
+  return pick == Pick::kDrainingBusy || pick == Pick::kEnding || pick == Pick::kBusy;
+}
 
 struct Candidate {
   CrewMember member;
@@ -127,7 +131,8 @@ void AddSteps(const Candidate& one, ReleasePlan& plan) {
     ++plan.busy;
     plan.oldest_running = std::max(plan.oldest_running, member.oldest_running);
   }
-  const bool asked = one.pick == Pick::kDraining || one.pick == Pick::kDrainingBusy;
+  const bool asked =
+      one.pick == Pick::kDraining || one.pick == Pick::kDrainingBusy || one.pick == Pick::kEnding;
   if (MayGo(one.pick)) {
     if (!one.Marked() && plan.mark.size() < kMarksPerStep) plan.mark.push_back(member.name);
   } else if (!asked) {
@@ -167,8 +172,8 @@ ReleasePlan PlanRelease(const ReleaseFacts& facts, std::vector<CrewMember> membe
       continue;
     }
     const CrewMember& member = one.member;
-    const bool drains =
-        member.state == WorkerState::kDraining || member.state == WorkerState::kDrained;
+    const bool drains = !member.ending && (member.state == WorkerState::kDraining ||
+                                           member.state == WorkerState::kDrained);
     if (drains && (may_undrain || !member.first_to_go)) plan.undrain.push_back(member.name);
     if (member.first_to_go && !in_flight && !facts.rolling) plan.unmark.push_back(member.name);
   }

@@ -4,6 +4,9 @@
 //   gone
 //     └──────────┴──────────────┴── undrain: demand came back
 //
+// A worker that somebody told to end is started anew in its place, and fetches then: that it is
+// drained is no reason to let it go, and it goes back to work without being asked.
+//
 // Every step is decided from what workers and platform say now; nothing is remembered, so a
 // restarted operator goes on in the middle. Pure.
 #pragma once
@@ -29,6 +32,7 @@ struct CrewMember {
   Phase phase = Phase::kReady;
   bool first_to_go = false;          // Marked so, at the platform.
   std::optional<WorkerState> state;  // By its last report. Nothing: not heard of (any more).
+  bool ending = false;               // Its process ends when it has drained.
   int running = 0;
   std::chrono::seconds oldest_running{0};
   // Not heard of, and for long enough that it would have been: it does not report at all.

@@ -37,6 +37,13 @@ CrewMember Drained(std::string name, bool marked = false) {
   member.first_to_go = marked;
   return member;
 }
+CrewMember Ending(std::string name, WorkerState state, int running = 0) {
+  CrewMember member = Busy(std::move(name), running);
+  member.state = state;
+  member.ending = true;
+  member.phase = Phase::kNotReady;
+  return member;
+}
 CrewMember Starting(std::string name, bool marked = false) {
   return {.name = std::move(name), .phase = Phase::kStarting, .first_to_go = marked};
 }
@@ -94,6 +101,34 @@ TEST(PlanRelease, DemandThatCameBackUndrains) {
   EXPECT_THAT(plan.undrain, UnorderedElementsAre("b", "c"));
   EXPECT_THAT(plan.unmark, ElementsAre("b"));
   EXPECT_EQ(plan.replicas, 3);
+}
+
+// It was told to end by somebody else, and does not hear an undrain.
+TEST(PlanRelease, WorkerThatEndsIsNotUndrained) {
+  EXPECT_EQ(Plan(3, {Busy("a"), Ending("b", WorkerState::kDraining, 1),
+                     Ending("c", WorkerState::kDrained)}),
+            (ReleasePlan{.replicas = 3}));
+}
+
+// Its process is about to be started anew, and would be ended with the job it fetched then.
+TEST(PlanRelease, WorkerThatEndsIsNotLetGoThoughItIsDrainedAndMarked) {
+  CrewMember drained = Ending("b", WorkerState::kDrained);
+  drained.first_to_go = true;
+  for (const int target : {0, 1}) {
+    const ReleasePlan plan = Plan(target, {Busy("a"), drained});
+    EXPECT_EQ(plan.replicas, 2) << target;
+    EXPECT_THAT(plan.going, IsEmpty());
+    EXPECT_THAT(plan.drain, testing::Not(testing::Contains("b"))) << "it drains already";
+    EXPECT_THAT(plan.undrain, IsEmpty());
+  }
+}
+
+TEST(PlanRelease, IdleOnesGoBeforeOnesThatEndAndThoseBeforeBusyOnes) {
+  const std::vector<CrewMember> crew = {Busy("a"), Ending("b", WorkerState::kDraining, 1),
+                                        Idle("c")};
+  EXPECT_THAT(Plan(2, crew).drain, ElementsAre("c"));
+  EXPECT_THAT(Plan(1, crew).drain, ElementsAre("c"));
+  EXPECT_THAT(Plan(0, crew).drain, UnorderedElementsAre("a", "c"));
 }
 
 TEST(PlanRelease, MoreDemandThanThereAreUndrainsAndGrows) {

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cstdint>
 #include <cstdlib>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <thread>
@@ -97,6 +98,17 @@ Outcome Stubborn(const ExampleOptions& options, Job& job) {
   return DoneWithRecord(options, job, started);
 }
 
+Outcome Hold(const ExampleOptions& options, Job& job) {
+  const WallTime started = SystemClock().WallNow();
+  const std::filesystem::path file(job.payload());
+  if (file.empty()) return Rejected{"the payload is no path of a file"};
+  std::error_code ignored;  // Not there, or not to be seen.
+  while (!std::filesystem::exists(file, ignored)) {
+    if (!SleepUnlessStopped(job, kStep)) return Stopped(job);
+  }
+  return DoneWithRecord(options, job, started);
+}
+
 Outcome Steps(const ExampleOptions& options, Job& job) {
   const WallTime started = SystemClock().WallNow();
   const std::optional<std::int64_t> steps = ParseNumber(job.payload());
@@ -149,6 +161,7 @@ void AddExampleHandlers(const ExampleOptions& options,
   add("crash", [](Job&) -> Outcome { std::abort(); });
   add("flaky", [options](Job& job) { return Flaky(options, job); });
   add("steps", [options](Job& job) { return Steps(options, job); });
+  add("hold", [options](Job& job) { return Hold(options, job); });
   add("stubborn", [options](Job& job) { return Stubborn(options, job); });
 }
 

@@ -10,6 +10,7 @@
 //   steps    20               does so many steps of 100 ms, a checkpoint after each; goes on after
 //                             the last one. Stops when told to
 //   stubborn 500, {"ms":500}  sleeps that long, whatever it is told
+//   hold     /tmp/go          goes on until there is such a file; stops when told to
 //
 // The result of a job that is done says whose it is: {"worker":"media-short-abc","run":1}. One that
 // stops when it is told to says so in the log.

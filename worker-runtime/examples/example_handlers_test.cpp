@@ -93,6 +93,12 @@ TEST_F(ExampleHandlersTest, StepsGoOnAfterTheLastCheckpoint) {
   EXPECT_TRUE(std::holds_alternative<Rejected>(Run("steps", "many")));
 }
 
+TEST_F(ExampleHandlersTest, AHeldJobIsDoneOnceItsFileIsThere) {
+  EXPECT_EQ(Run("hold", "/nowhere/go", 1, /*stop=*/true), Outcome(Interrupted{}));
+  EXPECT_EQ(Run("hold", "/"), done_);
+  EXPECT_TRUE(std::holds_alternative<Rejected>(Run("hold", "")));
+}
+
 TEST_F(ExampleHandlersTest, AStubbornJobDoesNotStop) {
   EXPECT_EQ(Run("stubborn", "1", 1, /*stop=*/true), done_);
 }

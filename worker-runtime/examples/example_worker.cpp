@@ -45,7 +45,8 @@ int main() {
   if (const char* subject = std::getenv("EXAMPLE_RESULTS_SUBJECT"); subject != nullptr) {
     auto connection = nats::Connection::Open({.url = options->nats_url,
                                               .name = "lanekeeper-example-results",
-                                              .credentials_file = options->nats_credentials});
+                                              .credentials_file = options->nats_credentials,
+                                              .tls = options->nats_tls});
     if (!connection) {
       std::fprintf(stderr, "lanekeeper-example-worker: %s\n", connection.error().message.c_str());
       return 2;

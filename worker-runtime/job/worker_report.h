@@ -20,9 +20,12 @@ inline constexpr std::chrono::seconds kWorkerReportInterval{5};
 inline constexpr std::chrono::seconds kWorkerReportExpiry{16};
 inline constexpr std::size_t kReportTypesMax = 32;
 
-// What a request on WorkerControlSubject may say. These two are answered with a report…
+// What a request on WorkerControlSubject may say. These are answered with a report…
 inline constexpr std::string_view kControlDrain = "drain";
 inline constexpr std::string_view kControlUndrain = "undrain";
+// Drains for good: once its last job has ended, however long that takes, the process ends with 0.
+// Whatever runs it starts it anew.
+inline constexpr std::string_view kControlEnd = "end";
 // …and "holds <instance> <job id>" with "yes" or "no": whether that process has that job in hand.
 inline constexpr std::string_view kControlHolds = "holds ";
 // "fence <instance> <job id>", answered likewise: the record of that running job was written by
@@ -38,9 +41,14 @@ enum class WorkerState {
   kStopped,   // The last report of a worker that ends in good order.
 };
 
+// "running", "draining", "drained", "stopped"
+std::string_view NameOf(WorkerState state);
+
 struct WorkerReport {
   std::string worker;  // The pod's name.
   WorkerState state = WorkerState::kRunning;
+  // It was told to end: its process takes no more jobs, whoever asks.
+  bool ending = false;
   int slots = 1;          // >= 1.
   int running = 0;        // Jobs a handler has. 0..slots.
   std::int64_t done = 0;  // Since the worker started.

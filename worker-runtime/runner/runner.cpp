@@ -110,11 +110,18 @@ void Runner::Start() {
   threads_.emplace_back([this] { RunLeaseKeeper(); });
 }
 
-void Runner::Drain() {
+void Runner::Drain() { BeginDrain(/*for_good=*/false); }
+
+void Runner::End() { BeginDrain(/*for_good=*/true); }
+
+void Runner::BeginDrain(bool for_good) {
   {
     const std::lock_guard lock(mutex_);
-    if (stop_began_ || draining_) return;
-    draining_ = true;
+    if (stop_began_) return;
+    const bool drained_already = std::exchange(draining_, true);
+    const bool news = for_good && !std::exchange(ending_, true);
+    if (news) ReportSoon();
+    if (drained_already) return;
     NoteState();
     ReportSoon();
   }
@@ -122,8 +129,14 @@ void Runner::Drain() {
   room_.notify_one();
 }
 
+bool Runner::Ended() const {
+  const std::lock_guard lock(mutex_);
+  return ending_ && State() == WorkerState::kDrained;
+}
+
 void Runner::Undrain() {
   const std::lock_guard lock(mutex_);
+  if (ending_) return;
   if (!std::exchange(draining_, false) || stop_began_) return;
   NoteState();
   ReportSoon();
@@ -568,6 +581,7 @@ WorkerReport Runner::MakeReport(bool with_types) const {
   const MonotonicTime now = Now();
   return {.worker = options_.worker,
           .state = State(),
+          .ending = ending_ || stop_began_,
           .slots = options_.slots,
           .running = static_cast<int>(jobs_.size()),
           .done = done_,

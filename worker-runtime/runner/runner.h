@@ -8,6 +8,7 @@
 // slot's thread, of which there are as many as jobs.
 //
 //   kRunning ⇄ kDraining ─nothing left─▶ kDrained        Drain, Undrain
+//   kRunning, kDraining ─End─▶ kDraining ─nothing left─▶ kDrained, and no way back
 //   any ─BeginStop─▶ kDraining ─every thread through─▶ kStopped
 #pragma once
 
@@ -81,6 +82,10 @@ class Runner {
   // Undrain fetches again. Both return at once; idempotent; nothing after BeginStop.
   void Drain();
   void Undrain();
+  // As Drain, for good: Undrain does nothing from then on. The caller stops this once Drained.
+  void End();
+  // End was called, and nothing is in hand or asked for.
+  bool Ended() const;
   // Whether this process, `instance` in its records, has the job in hand and not given it up.
   bool Holds(std::string_view instance, std::string_view id) const;
   // The record of that job was written by somebody else: looks at it at once. As Holds; the handler
@@ -124,6 +129,7 @@ class Runner {
     std::optional<Decided> decided = std::nullopt;  // kSettle.
   };
 
+  void BeginDrain(bool for_good);
   void RunFetch();
   void RunSlot();
   void RunLeaseKeeper();
@@ -180,6 +186,7 @@ class Runner {
   int threads_left_ = 0;              // Of fetch and slot threads.
   std::atomic<bool> closing_{false};  // stop_began_ or draining_, readable without the lock.
   bool draining_ = false;
+  bool ending_ = false;     // draining_ for good.
   bool withdrawn_ = false;  // Nothing is asked for.
   bool fetch_through_ = false;
   bool keeper_through_ = false;

@@ -364,6 +364,7 @@ TEST_F(RunnerTest, ReportsEveryChangeAndItsEnd) {
   last.types = {};
   EXPECT_EQ(last, (WorkerReport{.worker = "w-1",
                                 .state = WorkerState::kStopped,
+                                .ending = true,
                                 .slots = 3,
                                 .done = 1,
                                 .failed = 1,

@@ -126,7 +126,8 @@ int TellJobsOfCrash(const WorkerOptions& options, int signal,
   if (entries.empty()) return 0;
   const auto connection = nats::Connection::Open({.url = options.nats_url,
                                                   .name = "lanekeeper-supervisor " + options.worker,
-                                                  .credentials_file = options.nats_credentials});
+                                                  .credentials_file = options.nats_credentials,
+                                                  .tls = options.nats_tls});
   if (!connection || !(*connection)->WaitConnected(kConnectWait)) return 0;
   auto source = NatsJobSource::Open(**connection, {.stream = options.stream,
                                                    .consumer = options.consumer,

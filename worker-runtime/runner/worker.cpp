@@ -25,6 +25,8 @@ namespace {
 constexpr int kHttpThreads = 2;
 constexpr std::chrono::milliseconds kFlushTimeout{500};
 constexpr std::chrono::milliseconds kSignalPoll{20};
+// How long after its last job a worker that was told to end is seen to have.
+constexpr std::chrono::milliseconds kEndPoll{200};
 
 int Refuse(const Error& error) {
   log::Error("worker", "not_started", {{"error", error.message}});
@@ -70,6 +72,22 @@ std::string_view AskAbout(const runner::Runner& runner, std::string_view asked,
   return yes ? kControlYes : kControlNo;
 }
 
+bool Obey(runner::Runner& runner, std::string_view request) {
+  if (request == kControlDrain) {
+    log::Info("worker", "drain");
+    runner.Drain();
+  } else if (request == kControlUndrain) {
+    log::Info("worker", "undrain");
+    runner.Undrain();
+  } else if (request == kControlEnd) {
+    log::Info("worker", "end");
+    runner.End();
+  } else {
+    return false;
+  }
+  return true;
+}
+
 // The requests of worker_report.h: kControlDrain and those below it.
 Result<std::unique_ptr<nats::Registration>> ObeyControl(nats::Connection& connection,
                                                         const WorkerOptions& options,
@@ -86,12 +104,10 @@ Result<std::unique_ptr<nats::Registration>> ObeyControl(nats::Connection& connec
         } else if (message.payload.starts_with(kControlFence)) {
           answer(AskAbout(runner, message.payload.substr(kControlFence.size()),
                           &runner::Runner::CheckFence));
-        } else if (message.payload == kControlDrain || message.payload == kControlUndrain) {
-          log::Info("worker", message.payload == kControlDrain ? "drain" : "undrain");
-          message.payload == kControlDrain ? runner.Drain() : runner.Undrain();
+        } else if (Obey(runner, message.payload)) {
           runner.ReportTo([&](const WorkerReport& now) { answer(nats::WriteWorkerReport(now)); });
         } else {
-          answer(R"({"error":"say drain or undrain"})");
+          answer(R"({"error":"say drain, undrain or end"})");
         }
       });
 }
@@ -143,6 +159,7 @@ int Worker::Run() {
   auto connection = nats::Connection::Open({.url = options_.nats_url,
                                             .name = "lanekeeper-worker " + options_.worker,
                                             .credentials_file = options_.nats_credentials,
+                                            .tls = options_.nats_tls,
                                             .writes = nats::ConnectOptions::Writes::kTogether});
   if (!connection) return Refuse(connection.error());
   if (!(*connection)->Connected()) {
@@ -187,8 +204,12 @@ int Worker::Run() {
 }
 
 int Worker::RunUntilDrained(runner::Runner& runner, nats::Connection& connection) {
-  const int signal = signals_.Wait();
-  log::Info("worker", "draining", {{"signal", signal}, {"grace", FormatDuration(options_.grace)}});
+  std::optional<int> signal;
+  while (!signal && !runner.Ended()) signal = signals_.WaitFor(kEndPoll);
+  if (signal) {
+    log::Info("worker", "draining",
+              {{"signal", *signal}, {"grace", FormatDuration(options_.grace)}});
+  }
   runner.BeginStop();
   while (!runner.Stopped()) {
     if (const std::optional<int> second = signals_.WaitFor(kSignalPoll)) {

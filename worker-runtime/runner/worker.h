@@ -41,11 +41,12 @@ class Worker {
   void Handle(std::string type, Handler handler);
   void HandleAny(Handler handler);
 
-  // Obeys "drain" and "undrain" as requests on WorkerControlSubject, answered with a report.
-  // Runs jobs until SIGTERM or SIGINT, then drains: running jobs go on for the grace, what has not
-  // started goes back at once. A second signal ends the process at once, with 128 + its number.
-  // Returns the exit code: 0 after a drain, 1 when it could not start (the log says why). A handler
-  // that does not stop when told to ends the process without a return from here, with 1.
+  // Obeys "drain", "undrain" and "end" as requests on WorkerControlSubject, answered with a report.
+  // Runs jobs until it has drained because of "end", or until SIGTERM or SIGINT; then it drains:
+  // running jobs go on for the grace, what has not started goes back at once. A second signal ends
+  // the process at once, with 128 + its number. Returns the exit code: 0 after a drain, 1 when it
+  // could not start (the log says why). A handler that does not stop when told to ends the process
+  // without a return from here, with 1.
   int Run();
 
  private:

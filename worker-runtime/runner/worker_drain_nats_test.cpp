@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "worker-runtime/job/worker_report.h"
 #include "worker-runtime/nats/job_record_json.h"
 #include "worker-runtime/runner/testing/lane_fixture.h"
 
@@ -16,6 +17,11 @@ namespace {
 
 class WorkerDrainNatsTest : public LaneFixture {
  protected:
+  std::string Ask(std::string_view request, const std::string& worker = "w-1") {
+    const auto answer = connection_->Request(WorkerControlSubject(key_, worker), request, {},
+                                             std::chrono::seconds(60));
+    return answer ? answer->payload : "no answer: " + answer.error().message;
+  }
   // A job that is delivered may not have started yet; one that has left a checkpoint has.
   bool HasCheckpoint(const std::string& id) {
     const auto stored = jetstream_->LastMessage(kRecordStream, RecordSubject(key_, id));
@@ -77,6 +83,39 @@ TEST_F(WorkerDrainNatsTest, AnIdleWorkerEndsAtOnce) {
   worker->Signal(SIGTERM);
   EXPECT_EQ(worker->Wait(), 0);
   EXPECT_EQ(JobsRunning(), 0);
+}
+
+// Longer than its grace: that is for workers that have to be gone.
+TEST_F(WorkerDrainNatsTest, ToldToEndAWorkerFinishesWhatItHasAndTakesNoMoreAndEndsWith0) {
+  MakeLane();
+  Publish("running", "sleep", "6000");
+  const auto worker = StartExampleWorker("w-1", {{kEnvGrace, "1s"}});
+  ASSERT_TRUE(Eventually([this] { return JobsRunning() == 1; }));
+  EXPECT_THAT(Ask(kControlEnd), testing::HasSubstr(R"("ending":true)"));
+  // What still arrives on a pull that is being withdrawn is run.
+  ASSERT_TRUE(Eventually([this] {
+    const auto lane = jetstream_->ConsumerInfo(JobStreamName(key_), kConsumerName);
+    return lane && lane->waiting_pulls == 0;
+  }));
+  Publish("waiting", "sleep", "0");
+  EXPECT_THAT(Ask(kControlUndrain), testing::HasSubstr(R"("state":"draining")"))
+      << "there is no way back";
+  EXPECT_EQ(worker->Wait(), 0);
+  ASSERT_EQ(Runs().size(), 1U);
+  EXPECT_EQ(Runs()[0].id, "running");
+  EXPECT_EQ(JobsLeft(), 1);
+
+  const auto anew = StartExampleWorker("w-1");
+  EXPECT_TRUE(Eventually([this] { return JobsLeft() == 0; })) << "its platform starts it again";
+}
+
+TEST_F(WorkerDrainNatsTest, ADrainedWorkerThatIsToldToEndEndsToo) {
+  MakeLane();
+  const auto worker = StartExampleWorker("w-1");
+  ASSERT_TRUE(
+      Eventually([this] { return Ask(kControlDrain).find(R"("drained")") != std::string::npos; }));
+  EXPECT_THAT(Ask(kControlEnd), testing::HasSubstr(R"("ending":true)"));
+  EXPECT_EQ(worker->Wait(), 0);
 }
 
 TEST_F(WorkerDrainNatsTest, AtTheEndOfTheGraceAJobStopsAndRunsElsewhere) {

@@ -5,6 +5,8 @@
 #include <array>
 #include <utility>
 
+#include "worker-runtime/nats/connect_settings.h"
+
 namespace lanekeeper {
 namespace {
 
@@ -47,6 +49,7 @@ Result<WorkerOptions> ReadWorkerOptions(Settings settings) {
   WorkerOptions options;
   options.nats_url = settings.Text(kEnvNatsUrl, options.nats_url);
   options.nats_credentials = settings.Text(kEnvNatsCredentials, "");
+  options.nats_tls = nats::ReadTlsFiles(settings);
   options.lane = {settings.RequiredText(kEnvNamespace), settings.RequiredText(kEnvPool),
                   settings.RequiredText(kEnvLane)};
   options.worker = settings.Text(kEnvWorker, HostName());

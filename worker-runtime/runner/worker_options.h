@@ -8,12 +8,14 @@
 #include "worker-runtime/base/settings.h"
 #include "worker-runtime/job/names.h"
 #include "worker-runtime/job/settlement.h"
+#include "worker-runtime/nats/connection.h"
 
 namespace lanekeeper {
 
 struct WorkerOptions {
   std::string nats_url = "nats://127.0.0.1:4222";
-  std::string nats_credentials;  // A .creds file; empty = none.
+  std::string nats_credentials;  // A .creds file, or the seed of an nkey; empty = none.
+  nats::TlsFiles nats_tls;
   LaneKey lane;
   std::string worker;                        // Its name in reports and dead letters; the pod's.
   std::string stream;                        // Empty: JobStreamName(lane).

@@ -265,7 +265,7 @@ TEST_F(WorkerRecordsNatsTest, AnUnknownRequestIsAnsweredWithWhatIsKnown) {
   const auto answer =
       connection_->Request(WorkerControlSubject(key_, "w-1"), "explode", {}, seconds(30));
   ASSERT_TRUE(answer);
-  EXPECT_EQ(answer->payload, R"({"error":"say drain or undrain"})");
+  EXPECT_EQ(answer->payload, R"({"error":"say drain, undrain or end"})");
 }
 
 TEST_F(WorkerRecordsNatsTest, ABucketThatIsDeletedIsMadeAgain) {

@@ -18,10 +18,10 @@ using web::http::http_response;
 using web::http::status_codes;
 using web::http::experimental::listener::http_listener;
 
-http_response Answer(web::http::status_code status, const std::string& body,
+http_response Answer(web::http::status_code status, std::string body,
                      const char* content_type = "text/plain; charset=utf-8") {
   http_response response(status);
-  response.set_body(body, content_type);
+  response.set_body(std::move(body), content_type);
   return response;
 }
 
@@ -77,7 +77,9 @@ class TelemetryServer::Listener {
     if (path == "/readyz") return Answer(options_.ready, status_codes::ServiceUnavailable);
     if (path == "/metrics") {
       return Answer(status_codes::OK,
-                    prometheus::TextSerializer().Serialize(options_.metrics->Collect()),
+                    options_.metrics_text
+                        ? options_.metrics_text()
+                        : prometheus::TextSerializer().Serialize(options_.metrics->Collect()),
                     "text/plain; version=0.0.4; charset=utf-8");
     }
     return Answer(status_codes::NotFound, "there are /metrics, /healthz and /readyz\n");
@@ -98,7 +100,7 @@ void SizeThreadPool(int threads) {
 }
 
 Result<TelemetryServer> TelemetryServer::Start(TelemetryOptions options) {
-  assert(options.metrics);
+  assert(options.metrics || options.metrics_text);
   assert(options.port >= 1 && options.port <= 65535);
   const std::string endpoint = options.address + ":" + std::to_string(options.port);
   try {

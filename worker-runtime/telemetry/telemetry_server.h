@@ -27,7 +27,10 @@ struct Health {
 struct TelemetryOptions {
   std::string address = "0.0.0.0";
   int port = 8081;                                   // 1..65535.
-  std::shared_ptr<prometheus::Collectable> metrics;  // E.g. a prometheus::Registry. Never null.
+  std::shared_ptr<prometheus::Collectable> metrics;  // E.g. a prometheus::Registry.
+  // Instead of `metrics`, one of the two is set: the whole answer to /metrics, in Prometheus' text
+  // format. For series by the ten thousand, which are many times as large as objects.
+  std::function<std::string()> metrics_text;
   // Called on a pool thread for each request; must return at once. Empty = always ok.
   std::function<Health()> healthy;  // 200, or 500: restart me.
   std::function<Health()> ready;    // 200, or 503: not now.

@@ -82,6 +82,19 @@ TEST(TelemetryServerTest, ServesMetricsOfTheRegistry) {
   EXPECT_THAT(answer, HasSubstr("lanekeeper_test_total{lane=\"short\"} 3"));
 }
 
+TEST(TelemetryServerTest, ServesMetricsThatAreTextAlready) {
+  TelemetryOptions options = Options(FreePort());
+  options.metrics = nullptr;
+  // Longer than any buffer on the way.
+  options.metrics_text = [] { return std::string(2 << 20, '#') + "\nlanekeeper_last 1\n"; };
+  const auto server = TelemetryServer::Start(options);
+  ASSERT_TRUE(server) << server.error().message;
+  const std::string answer = Ask(options.port, "GET /metrics");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(answer, HasSubstr("Content-Type: text/plain; version=0.0.4"));
+  EXPECT_THAT(answer, HasSubstr("\nlanekeeper_last 1\n"));
+}
+
 TEST(TelemetryServerTest, HealthAndReadinessSayWhatTheCallbacksSay) {
   TelemetryOptions options = Options(FreePort());
   std::atomic<bool> ok{false};

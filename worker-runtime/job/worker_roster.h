@@ -2,6 +2,7 @@
 // at a time.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -9,11 +10,25 @@
 #include <utility>
 #include <vector>
 
-#include "operator/control/ports.h"
 #include "worker-runtime/base/time.h"
 #include "worker-runtime/job/worker_report.h"
 
 namespace lanekeeper {
+
+// One worker, as it reported itself last.
+struct ReportedWorker {
+  std::string name;
+  WorkerState state = WorkerState::kRunning;
+  bool ending = false;
+  int slots = 1;
+  int running = 0;
+  std::chrono::seconds oldest_running{0};  // When it said so.
+  MonotonicTime heard_at{};
+  std::int64_t done = 0;
+  std::int64_t failed = 0;
+  std::int64_t dead = 0;
+  bool operator==(const ReportedWorker&) const = default;
+};
 
 inline constexpr std::size_t kWorkersPerLaneMax = 10'000;
 // For so long the counts of a worker that fell silent are remembered: when it is heard of again, it
@@ -39,6 +54,7 @@ class WorkerRoster {
   // Removes workers not heard of for kWorkerReportExpiry. O(workers): call it once a second.
   void Expire(MonotonicTime now);
   const RosterTotals& totals() const { return totals_; }
+  bool Has(const std::string& worker) const { return workers_.contains(worker); }
   // By name. O(workers).
   std::vector<ReportedWorker> Workers() const;
   // Of every worker ever heard of. A worker's first report counts in full; then what its counts
@@ -49,11 +65,7 @@ class WorkerRoster {
   // Most workers have used a few buckets only. By bucket, without zeros.
   using SparseCounts = std::vector<std::pair<std::uint8_t, std::uint64_t>>;
   struct Entry {
-    WorkerState state = WorkerState::kRunning;
-    int slots = 1;
-    int running = 0;
-    std::chrono::seconds oldest_running{0};
-    MonotonicTime heard_at{};
+    ReportedWorker said;  // Its name is the key, and empty here.
     SparseCounts counted;
   };
   struct Silent {

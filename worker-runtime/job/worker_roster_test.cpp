@@ -1,4 +1,4 @@
-#include "operator/jetstream/worker_roster.h"
+#include "worker-runtime/job/worker_roster.h"
 
 #include <gtest/gtest.h>
 
@@ -121,6 +121,17 @@ TEST(WorkerRoster, TellsOfEachWorkerByName) {
                  .oldest_running = std::chrono::seconds(90),
                  .heard_at = kStart + std::chrono::seconds(1)},
                 {.name = "b", .state = WorkerState::kDrained, .slots = 8, .heard_at = kStart}}));
+}
+
+TEST(WorkerRoster, ThatAWorkerEndsIsNewsThoughItDrainedBefore) {
+  WorkerRoster roster;
+  roster.Record(Report("a", 1, WorkerState::kDraining), kStart);
+  const std::uint64_t before = roster.totals().version;
+  WorkerReport report = Report("a", 1, WorkerState::kDraining);
+  report.ending = true;
+  roster.Record(report, kStart);
+  EXPECT_GT(roster.totals().version, before);
+  EXPECT_TRUE(roster.Workers().at(0).ending);
 }
 
 TEST(WorkerRoster, ServedIsWhatTheCountsOfAllWorkersGrewBy) {

@@ -1,21 +1,22 @@
-#include "operator/jetstream/worker_roster.h"
+#include "worker-runtime/job/worker_roster.h"
 
 #include <algorithm>
 
 namespace lanekeeper {
 namespace {
 
-bool NewsBetween(WorkerState before, int running_before, const WorkerReport& report) {
-  return before != report.state || (running_before > 0) != (report.running > 0);
+bool NewsBetween(const ReportedWorker& before, const WorkerReport& report) {
+  return before.state != report.state || before.ending != report.ending ||
+         (before.running > 0) != (report.running > 0);
 }
 
 }  // namespace
 
 void WorkerRoster::Count(const Entry& entry, int sign) {
   totals_.reporting += sign;
-  if (entry.running > 0) totals_.busy += sign;
-  if (entry.state != WorkerState::kRunning) totals_.draining += sign;
-  totals_.jobs_running += sign * std::int64_t{entry.running};
+  if (entry.said.running > 0) totals_.busy += sign;
+  if (entry.said.state != WorkerState::kRunning) totals_.draining += sign;
+  totals_.jobs_running += sign * std::int64_t{entry.said.running};
 }
 
 void WorkerRoster::CountService(const ServiceCounts& said, SparseCounts* counted) {
@@ -49,10 +50,10 @@ bool WorkerRoster::Record(const WorkerReport& report, MonotonicTime now) {
     CountService(report.service, &counted);
     if (stopped) return true;
     ++totals_.version;
-    found = workers_.emplace(report.worker, Entry{.counted = std::move(counted)}).first;
+    found = workers_.emplace(report.worker, Entry{.said = {}, .counted = std::move(counted)}).first;
   } else {
     Count(found->second, -1);
-    if (NewsBetween(found->second.state, found->second.running, report)) ++totals_.version;
+    if (NewsBetween(found->second.said, report)) ++totals_.version;
     CountService(report.service, &found->second.counted);
     if (stopped) {
       workers_.erase(found);
@@ -60,11 +61,16 @@ bool WorkerRoster::Record(const WorkerReport& report, MonotonicTime now) {
     }
   }
   Entry& entry = found->second;
-  entry.state = report.state;
-  entry.slots = report.slots;
-  entry.running = report.running;
-  entry.oldest_running = report.oldest_running;
-  entry.heard_at = now;
+  entry.said = {.name = {},
+                .state = report.state,
+                .ending = report.ending,
+                .slots = report.slots,
+                .running = report.running,
+                .oldest_running = report.oldest_running,
+                .heard_at = now,
+                .done = report.done,
+                .failed = report.failed,
+                .dead = report.dead};
   Count(entry, +1);
   return true;
 }
@@ -73,10 +79,10 @@ void WorkerRoster::Expire(MonotonicTime now) {
   std::erase_if(silent_,
                 [&](const auto& worker) { return now - worker.second.since >= kSilentCountsKept; });
   std::erase_if(workers_, [&](auto& worker) {
-    if (now - worker.second.heard_at < kWorkerReportExpiry) return false;
+    if (now - worker.second.said.heard_at < kWorkerReportExpiry) return false;
     Count(worker.second, -1);
     ++totals_.version;
-    if (silent_.size() < kWorkersPerLaneMax) {
+    if (!worker.second.counted.empty() && silent_.size() < kWorkersPerLaneMax) {
       silent_[worker.first] = {now, std::move(worker.second.counted)};
     }
     return true;
@@ -87,12 +93,8 @@ std::vector<ReportedWorker> WorkerRoster::Workers() const {
   std::vector<ReportedWorker> workers;
   workers.reserve(workers_.size());
   for (const auto& [name, entry] : workers_) {
-    workers.push_back({.name = name,
-                       .state = entry.state,
-                       .slots = entry.slots,
-                       .running = entry.running,
-                       .oldest_running = entry.oldest_running,
-                       .heard_at = entry.heard_at});
+    workers.push_back(entry.said);
+    workers.back().name = name;
   }
   return workers;
 }
