@@ -11,25 +11,20 @@
 #include "operator/kubernetes/api_client.h"
 #include "operator/kubernetes/kubeconfig.h"
 #include "operator/kubernetes/token_review.h"
+#include "operator/serve_gateway.h"
 #include "worker-runtime/base/log.h"
 #include "worker-runtime/base/settings.h"
 #include "worker-runtime/base/stop_signal.h"
 #include "worker-runtime/gateway/authorizer.h"
-#include "worker-runtime/gateway/gateway.h"
-#include "worker-runtime/gateway/http_metrics.h"
-#include "worker-runtime/gateway/http_server.h"
 #include "worker-runtime/gateway/http_transport.h"
-#include "worker-runtime/gateway/job_desk.h"
-#include "worker-runtime/gateway/pool_directory.h"
-#include "worker-runtime/gateway/type_times.h"
 #include "worker-runtime/job/names.h"
+#include "worker-runtime/nats/connect_settings.h"
 #include "worker-runtime/nats/connection.h"
 #include "worker-runtime/telemetry/telemetry_server.h"
 
 namespace lanekeeper {
 namespace {
 
-using gateway::TransportCounts;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
@@ -47,9 +42,7 @@ struct GatewaySettings {
   std::vector<std::string> audiences;
   nats::ConnectOptions nats;
   gateway::TransportOptions transport;
-  gateway::HttpServerOptions http;
-  gateway::GatewayOptions gateway;
-  gateway::JobDeskOptions desk;
+  GatewayServerOptions server;
   int telemetry_port = 0;
 };
 
@@ -107,9 +100,9 @@ class SettingsReader {
 
  private:
   void ReadAddressAndTls() {
-    read_.http.address = settings_.Text("LANEKEEPER_GATEWAY_ADDRESS", "127.0.0.1:8090");
-    if (!IsAddress(read_.http.address)) {
-      problems_.push_back("LANEKEEPER_GATEWAY_ADDRESS is \"" + read_.http.address +
+    read_.server.http.address = settings_.Text("LANEKEEPER_GATEWAY_ADDRESS", "127.0.0.1:8090");
+    if (!IsAddress(read_.server.http.address)) {
+      problems_.push_back("LANEKEEPER_GATEWAY_ADDRESS is \"" + read_.server.http.address +
                           "\"; it must be an IPv4 address or a name, a colon and a port");
     }
     gateway::TransportTls& tls = read_.transport.tls;
@@ -119,11 +112,11 @@ class SettingsReader {
       problems_.push_back(
           "LANEKEEPER_GATEWAY_TLS_CERT and LANEKEEPER_GATEWAY_TLS_KEY go together; one is missing");
     }
-    read_.http.tls = tls.enabled();
+    read_.server.http.tls = tls.enabled();
   }
 
   void ReadAuth() {
-    const bool loopback = IsLoopback(read_.http.address);
+    const bool loopback = IsLoopback(read_.server.http.address);
     const std::string auth = settings_.Text("LANEKEEPER_GATEWAY_AUTH", loopback ? "none" : "");
     read_.token_file = settings_.Text("LANEKEEPER_GATEWAY_TOKENS", "");
     read_.audiences = SplitList(settings_.Text("LANEKEEPER_GATEWAY_AUDIENCES", ""));
@@ -131,7 +124,7 @@ class SettingsReader {
       read_.auth = Auth::kNone;
       if (!loopback && !flags_.insecure) {
         problems_.push_back("LANEKEEPER_GATEWAY_AUTH=none lets everybody who reaches " +
-                            read_.http.address +
+                            read_.server.http.address +
                             " do everything; choose tokens or kubernetes, or say --insecure");
       }
     } else if (auth == "tokens") {
@@ -144,12 +137,12 @@ class SettingsReader {
     } else {
       problems_.push_back(
           auth.empty() ? "LANEKEEPER_GATEWAY_AUTH must be set to tokens or kubernetes, because " +
-                             read_.http.address + " is not loopback"
+                             read_.server.http.address + " is not loopback"
                        : "LANEKEEPER_GATEWAY_AUTH is \"" + auth +
                              "\"; it must be none, tokens or kubernetes");
     }
-    if (read_.auth != Auth::kNone && !loopback && !read_.http.tls && !flags_.insecure) {
-      problems_.push_back("tokens would travel in the clear to " + read_.http.address +
+    if (read_.auth != Auth::kNone && !loopback && !read_.server.http.tls && !flags_.insecure) {
+      problems_.push_back("tokens would travel in the clear to " + read_.server.http.address +
                           "; set LANEKEEPER_GATEWAY_TLS_CERT and _KEY, or say --insecure where "
                           "something in front ends TLS");
     }
@@ -173,20 +166,19 @@ class SettingsReader {
         bytes("LANEKEEPER_GATEWAY_CONNECTIONS", limits.connections_max, 1, 1'000'000);
     limits.idle_timeout = settings_.Duration("LANEKEEPER_GATEWAY_IDLE_TIMEOUT", limits.idle_timeout,
                                              seconds(1), seconds(3600));
-    read_.gateway.in_hand_max = static_cast<int>(
-        settings_.Integer("LANEKEEPER_GATEWAY_IN_HAND", read_.gateway.in_hand_max, 1, 1'000'000));
-    read_.desk.watches_max =
-        bytes("LANEKEEPER_GATEWAY_WATCHERS", read_.desk.watches_max, 1, 1'000'000);
+    read_.server.gateway.in_hand_max = static_cast<int>(settings_.Integer(
+        "LANEKEEPER_GATEWAY_IN_HAND", read_.server.gateway.in_hand_max, 1, 1'000'000));
+    read_.server.desk.watches_max =
+        bytes("LANEKEEPER_GATEWAY_WATCHERS", read_.server.desk.watches_max, 1, 1'000'000);
   }
 
   void ReadRest() {
-    read_.nats = {.url = settings_.Text(kEnvNatsUrl, "nats://127.0.0.1:4222"),
-                  .name = "lanekeeper-gateway",
-                  .credentials_file = settings_.Text(kEnvNatsCredentials, ""),
-                  .writes = nats::ConnectOptions::Writes::kTogether,
-                  .shared_delivery = true};
-    read_.http.cors_origins = SplitList(settings_.Text("LANEKEEPER_GATEWAY_CORS_ORIGINS", ""));
-    for (const std::string& origin : read_.http.cors_origins) {
+    read_.nats = GatewayConnection(settings_.Text(kEnvNatsUrl, "nats://127.0.0.1:4222"),
+                                   settings_.Text(kEnvNatsCredentials, ""));
+    read_.nats.tls = nats::ReadTlsFiles(settings_);
+    read_.server.http.cors_origins =
+        SplitList(settings_.Text("LANEKEEPER_GATEWAY_CORS_ORIGINS", ""));
+    for (const std::string& origin : read_.server.http.cors_origins) {
       const bool good = (origin.starts_with("https://") || origin.starts_with("http://")) &&
                         std::count(origin.begin(), origin.end(), '/') == 2;
       if (good) continue;
@@ -237,36 +229,6 @@ Result<Doorkeeper> MakeDoorkeeper(const GatewaySettings& settings, const Flags& 
   return made;
 }
 
-void AddTransportMetrics(gateway::HttpMetrics& metrics) {
-  const auto count = [&metrics](const char* name, const char* help,
-                                std::int64_t TransportCounts::*member) {
-    metrics.AddCounter(std::string("lanekeeper_gateway_") + name, help,
-                       [member] { return static_cast<double>(gateway::CountTransport().*member); });
-  };
-  metrics.AddGauge("lanekeeper_gateway_connections", "Open connections.",
-                   [] { return static_cast<double>(gateway::CountTransport().connections); });
-  count("connections_refused_total", "Closed at once: there were too many.",
-        &TransportCounts::connections_refused);
-  count("header_too_large_total", "Answered 431.", &TransportCounts::header_too_large);
-  count("body_too_large_total", "Answered 413.", &TransportCounts::body_too_large);
-  count("timeouts_total", "Clients that were too slow.", &TransportCounts::timeouts);
-  count("malformed_total", "Requests that were no HTTP.", &TransportCounts::malformed);
-}
-
-void AddPartMetrics(gateway::HttpMetrics& metrics, gateway::Gateway& gateway,
-                    const gateway::JobDesk& desk) {
-  metrics.AddGauge("lanekeeper_gateway_in_hand", "Submissions that are not answered yet.",
-                   [&gateway] { return static_cast<double>(gateway.Counts().in_hand); });
-  metrics.AddCounter("lanekeeper_gateway_published_again_total",
-                     "Publishes whose confirmation was lost and that were made again.",
-                     [&gateway] { return static_cast<double>(gateway.Counts().published_again); });
-  metrics.AddCounter("lanekeeper_gateway_keys_completed_total",
-                     "Idempotency keys that a gateway which died had left half done.",
-                     [&gateway] { return static_cast<double>(gateway.Counts().keys_completed); });
-  metrics.AddGauge("lanekeeper_gateway_watchers", "Jobs being watched by clients.",
-                   [&desk] { return static_cast<double>(desk.Watches()); });
-}
-
 Result<void> Run(StopSignal& stop, const GatewaySettings& settings, const Flags& flags) {
   // Before the first listener, the one for metrics included.
   Result<void> transport = gateway::InstallTransport(settings.transport);
@@ -275,25 +237,13 @@ Result<void> Run(StopSignal& stop, const GatewaySettings& settings, const Flags&
   if (!doorkeeper) return tl::unexpected<Error>(std::move(doorkeeper).error());
   Result<std::unique_ptr<nats::Connection>> nats = nats::Connection::Open(settings.nats);
   if (!nats) return Wrap(std::move(nats).error(), kEnvNatsUrl);
-  nats::Connection& connection = **nats;
-
-  const auto metrics = std::make_shared<gateway::HttpMetrics>();
-  const auto pools = gateway::StartPoolDirectory(connection);
-  Result<std::unique_ptr<gateway::TypeTimes>> types = gateway::TypeTimes::Start(connection);
-  if (!types) return Wrap(std::move(types).error(), "listening to workers");
-  const auto gate = gateway::Gateway::Start(connection, *pools, types->get(), settings.gateway);
-  const auto desk = gateway::JobDesk::Start(connection, *pools, settings.desk);
-  AddTransportMetrics(*metrics);
-  AddPartMetrics(*metrics, *gate, *desk);
-
-  Result<std::unique_ptr<gateway::HttpServer>> server = gateway::HttpServer::Start(
-      settings.http, *gate, *desk, *pools, *doorkeeper->authorizer, &connection, *metrics);
+  auto server = GatewayServer::Start(settings.server, **nats, *doorkeeper->authorizer);
   if (!server) return tl::unexpected<Error>(std::move(server).error());
 
   std::optional<telemetry::TelemetryServer> telemetry;
   if (settings.telemetry_port != 0) {
     Result<telemetry::TelemetryServer> started = telemetry::TelemetryServer::Start(
-        {.port = settings.telemetry_port, .metrics = metrics, .ready = [&] {
+        {.port = settings.telemetry_port, .metrics = (*server)->metrics(), .ready = [&] {
            const auto [ready, why] = (*server)->Ready();
            return telemetry::Health{ready, why};
          }});
@@ -301,8 +251,8 @@ Result<void> Run(StopSignal& stop, const GatewaySettings& settings, const Flags&
     telemetry.emplace(*std::move(started));
   }
   log::Info("gateway", "started",
-            {{"address", settings.http.address},
-             {"tls", settings.http.tls},
+            {{"address", settings.server.http.address},
+             {"tls", settings.server.http.tls},
              {"auth", settings.auth == Auth::kNone     ? "none"
                       : settings.auth == Auth::kTokens ? "tokens"
                                                        : "kubernetes"},

@@ -101,7 +101,7 @@ std::string QuotedKey(std::string_view key) {
 
 class Client::Impl {
  public:
-  Impl(ClientOptions options, std::unique_ptr<client::HttpCaller> http)
+  Impl(ClientOptions options, std::shared_ptr<client::HttpCaller> http)
       : options_(std::move(options)), http_(std::move(http)) {
     policy_.retries = options_.retries;
   }
@@ -177,7 +177,8 @@ class Client::Impl {
       ClientError error = reply
                               ? client::ReadProblem(reply->status, reply->retry_after, reply->body)
                               : ToClientError(reply.error());
-      const bool may_pass = reply || error.kind == ErrorKind::kRetryable;
+      const bool busy = error.status == 429 && !options_.wait_when_busy;
+      const bool may_pass = !busy && (reply || error.kind == ErrorKind::kRetryable);
       const auto wait =
           client::DecideRetry(policy_, {.status = error.status, .retry_after = error.retry_after},
                               n, Left(deadline), Random());
@@ -200,7 +201,7 @@ class Client::Impl {
 
   const ClientOptions options_;
   client::RetryPolicy policy_;
-  const std::unique_ptr<client::HttpCaller> http_;
+  const std::shared_ptr<client::HttpCaller> http_;
 };
 
 // One bulk request, and what it said about each line. Lines it said nothing about keep what they
@@ -287,7 +288,10 @@ ClientResult<JobStatus> Client::Impl::Wait(std::string_view id, milliseconds tim
   while (true) {
     const milliseconds left = Left(deadline);
     // Rounded up: an answer that is held back too long is cut off by the deadline.
-    const auto wait = std::min(std::chrono::ceil<std::chrono::seconds>(left), kPreferWaitMax);
+    auto wait = std::min(std::chrono::ceil<std::chrono::seconds>(left), kPreferWaitMax);
+    // But what is said at the end has to be known by then.
+    const bool glance = seen.empty() && wait < kPreferWaitMax;
+    if (glance) wait = {};
     auto job =
         Read<JobStatus>(CallUntil({.method = "GET",
                                    .path = JobPath(id),
@@ -307,6 +311,7 @@ ClientResult<JobStatus> Client::Impl::Wait(std::string_view id, milliseconds tim
     }
     if (Left(deadline) == milliseconds(0)) return tl::unexpected<ClientError>(NotEnded(id, seen));
     // A gateway that does not hold answers back is not asked without a pause; nor one that is away.
+    if (job && glance) continue;
     Sleep(std::min(Left(deadline), client::RetryPolicy{}.backoff.initial), {});
   }
 }
@@ -369,18 +374,23 @@ ClientResult<JobStatus> Client::Impl::Watch(std::string_view id, milliseconds ti
 }
 
 Result<std::unique_ptr<Client>> Client::Create(ClientOptions options) {
+  auto http = client::MakeHttpCaller({.url = options.url,
+                                      .token = options.token,
+                                      .token_file = options.token_file,
+                                      .ca_file = options.ca_file,
+                                      .answer_bytes_max = options.answer_bytes_max});
+  if (!http) return tl::unexpected<Error>(std::move(http).error());
+  return Create(std::move(options), *std::move(http));
+}
+
+Result<std::unique_ptr<Client>> Client::Create(ClientOptions options,
+                                               std::shared_ptr<client::HttpCaller> http) {
   if (options.timeout <= milliseconds(0) || options.try_timeout <= milliseconds(0)) {
     return Fail(ErrorKind::kInvalid, "timeout and try_timeout: must be longer than nothing");
   }
   if (options.retries < 0) return Fail(ErrorKind::kInvalid, "retries: must be at least 0");
-  auto http = client::HttpCaller::Create({.url = options.url,
-                                          .token = options.token,
-                                          .token_file = options.token_file,
-                                          .ca_file = options.ca_file,
-                                          .answer_bytes_max = options.answer_bytes_max});
-  if (!http) return tl::unexpected<Error>(std::move(http).error());
   return std::unique_ptr<Client>(
-      new Client(std::make_unique<Impl>(std::move(options), *std::move(http))));
+      new Client(std::make_unique<Impl>(std::move(options), std::move(http))));
 }
 
 Client::Client(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -28,6 +28,10 @@
 
 namespace lanekeeper {
 
+namespace client {
+class HttpCaller;  // http_call.h
+}
+
 struct ClientOptions {
   std::string url;         // Of the gateway; a path in it stands before /v1.
   std::string token;       // Sent as "Authorization: Bearer …"; empty: none.
@@ -36,6 +40,8 @@ struct ClientOptions {
   std::chrono::milliseconds timeout{30'000};      // Of a call, all its tries together.
   std::chrono::milliseconds try_timeout{10'000};  // Of one try.
   int retries = 8;                                // Tries after the first.
+  // Whether a 429 is waited out, as any other refusal that may pass; SubmitMany does so always.
+  bool wait_when_busy = true;
   std::size_t answer_bytes_max = 16 * 1024 * 1024;
 };
 
@@ -111,6 +117,9 @@ class Client {
  public:
   // kInvalid, naming the option. Does not connect.
   static Result<std::unique_ptr<Client>> Create(ClientOptions options);
+  // Over another way to the gateway: url, tokens, ca_file and answer_bytes_max are its own.
+  static Result<std::unique_ptr<Client>> Create(ClientOptions options,
+                                                std::shared_ptr<client::HttpCaller> http);
   ~Client();
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;

@@ -85,15 +85,13 @@ http_client_config Config(const HttpCallerOptions& options) {
   return config;
 }
 
-}  // namespace
-
-class HttpCaller::Impl {
+class PlainHttpCaller final : public HttpCaller {
  public:
-  explicit Impl(HttpCallerOptions options)
+  explicit PlainHttpCaller(HttpCallerOptions options)
       : options_(std::move(options)), client_(options_.url, Config(options_)) {}
 
   Result<HttpReply> Call(const HttpRequest& request, MonotonicTime deadline,
-                         const std::stop_token& stop) {
+                         const std::stop_token& stop) override {
     return Guarded([&]() -> Result<HttpReply> {
       auto http = Build(request, /*limited=*/true);
       if (!http) return tl::unexpected<Error>(std::move(http).error());
@@ -112,7 +110,7 @@ class HttpCaller::Impl {
 
   Result<HttpReply> Stream(const HttpRequest& request, MonotonicTime deadline,
                            milliseconds silence_max, const std::stop_token& stop,
-                           const std::function<bool(std::string_view)>& take) {
+                           const Take& take) override {
     return Guarded([&]() -> Result<HttpReply> {
       auto http = Build(request, /*limited=*/false);
       if (!http) return tl::unexpected<Error>(std::move(http).error());
@@ -164,7 +162,7 @@ class HttpCaller::Impl {
 
   static Result<HttpReply> ReadPieces(const http_response& response, MonotonicTime deadline,
                                       milliseconds silence_max, const std::stop_token& stop,
-                                      const std::function<bool(std::string_view)>& take) {
+                                      const Take& take) {
     const HttpReply over{.status = web::http::status_codes::OK};
     auto stream = response.body().streambuf();
     std::array<std::uint8_t, 16 * 1024> bytes;
@@ -202,7 +200,9 @@ class HttpCaller::Impl {
   http_client client_;
 };
 
-Result<std::unique_ptr<HttpCaller>> HttpCaller::Create(HttpCallerOptions options) {
+}  // namespace
+
+Result<std::unique_ptr<HttpCaller>> MakeHttpCaller(HttpCallerOptions options) {
   if (!options.token.empty() && !options.token_file.empty()) {
     return Fail(ErrorKind::kInvalid, "token and token_file: give one of them");
   }
@@ -215,24 +215,10 @@ Result<std::unique_ptr<HttpCaller>> HttpCaller::Create(HttpCallerOptions options
       return Fail(ErrorKind::kInvalid,
                   "url '" + options.url + "': must be http://host:port or https://host:port");
     }
-    return std::unique_ptr<HttpCaller>(new HttpCaller(std::make_unique<Impl>(std::move(options))));
+    return std::make_unique<PlainHttpCaller>(std::move(options));
   } catch (const std::exception& error) {
     return Fail(ErrorKind::kInvalid, "url '" + options.url + "': " + error.what());
   }
-}
-
-HttpCaller::HttpCaller(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
-HttpCaller::~HttpCaller() = default;
-
-Result<HttpReply> HttpCaller::Call(const HttpRequest& request, MonotonicTime deadline,
-                                   const std::stop_token& stop) {
-  return impl_->Call(request, deadline, stop);
-}
-
-Result<HttpReply> HttpCaller::Stream(const HttpRequest& request, MonotonicTime deadline,
-                                     milliseconds silence_max, const std::stop_token& stop,
-                                     const std::function<bool(std::string_view)>& take) {
-  return impl_->Stream(request, deadline, silence_max, stop, take);
 }
 
 std::string EscapeSegment(std::string_view text) {

@@ -1,5 +1,6 @@
-// One HTTP request at a time per call, over connections that are kept: the only file that knows
-// cpprestsdk. Any thread; what cpprestsdk throws becomes an Error.
+// The way to a gateway: a request goes out, an answer comes back. MakeHttpCaller's is plain HTTP,
+// over connections that are kept; its file is the only one that knows cpprestsdk, and what that
+// throws becomes an Error.
 #pragma once
 
 #include <chrono>
@@ -18,14 +19,6 @@
 
 namespace lanekeeper::client {
 
-struct HttpCallerOptions {
-  std::string url;
-  std::string token;
-  std::string token_file;
-  std::string ca_file;
-  std::size_t answer_bytes_max = 16 * 1024 * 1024;
-};
-
 struct HttpRequest {
   std::string method;
   std::string path;  // Escaped; below the path of the url.
@@ -40,30 +33,38 @@ struct HttpReply {
   std::string body;
 };
 
+// Any thread, also several at once. Errors mean that no gateway answered: kRetryable without an
+// answer; kInvalid for one that is too large; kForbidden for a certificate that is not trusted, or
+// a token that cannot be read.
 class HttpCaller {
  public:
-  // kInvalid, naming the option.
-  static Result<std::unique_ptr<HttpCaller>> Create(HttpCallerOptions options);
-  ~HttpCaller();
+  virtual ~HttpCaller() = default;
 
-  // kRetryable without an answer; kInvalid for one that is too large; kForbidden for a certificate
-  // that is not trusted, or a token file that cannot be read.
-  Result<HttpReply> Call(const HttpRequest& request, MonotonicTime deadline,
-                         const std::stop_token& stop = {});
+  virtual Result<HttpReply> Call(const HttpRequest& request, MonotonicTime deadline,
+                                 const std::stop_token& stop) = 0;
+  Result<HttpReply> Call(const HttpRequest& request, MonotonicTime deadline) {
+    return Call(request, deadline, {});
+  }
 
   // The bytes of an answer of status 200 as they come, until `take` returns false, nothing comes
   // for `silence_max`, or the answer or the time is over: the reply then has no body. Another
   // answer is returned whole.
-  Result<HttpReply> Stream(const HttpRequest& request, MonotonicTime deadline,
-                           std::chrono::milliseconds silence_max, const std::stop_token& stop,
-                           const std::function<bool(std::string_view)>& take);
-
- private:
-  class Impl;
-  explicit HttpCaller(std::unique_ptr<Impl> impl);
-
-  std::unique_ptr<Impl> impl_;
+  using Take = std::function<bool(std::string_view bytes)>;
+  virtual Result<HttpReply> Stream(const HttpRequest& request, MonotonicTime deadline,
+                                   std::chrono::milliseconds silence_max,
+                                   const std::stop_token& stop, const Take& take) = 0;
 };
+
+struct HttpCallerOptions {
+  std::string url;
+  std::string token;
+  std::string token_file;
+  std::string ca_file;
+  std::size_t answer_bytes_max = 16 * 1024 * 1024;
+};
+
+// kInvalid, naming the option. Does not connect.
+Result<std::unique_ptr<HttpCaller>> MakeHttpCaller(HttpCallerOptions options);
 
 // Of one segment of a path: everything but letters, digits and "-._~" as %XX.
 std::string EscapeSegment(std::string_view text);

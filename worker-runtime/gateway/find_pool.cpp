@@ -30,4 +30,12 @@ Answer<std::shared_ptr<const PoolBrief>> FindPool(const PoolDirectory& pools,
                     "there are.");
 }
 
+Problem NoSuchLane(const PoolBrief& pool, std::string_view lane) {
+  std::string lanes;
+  for (const LaneBrief& each : pool.lanes) lanes += (lanes.empty() ? "" : ", ") + each.name;
+  return {.type = ProblemType::kLaneNotFound,
+          .detail = "pool " + pool.pool_namespace + "/" + pool.pool + " has no lane " +
+                    Shortened(lane) + "; its lanes are " + lanes};
+}
+
 }  // namespace lanekeeper::gateway

@@ -14,5 +14,7 @@ namespace lanekeeper::gateway {
 Answer<std::shared_ptr<const PoolBrief>> FindPool(const PoolDirectory& pools,
                                                   std::string_view pool_namespace,
                                                   std::string_view pool);
+// kLaneNotFound, with the lanes there are.
+Problem NoSuchLane(const PoolBrief& pool, std::string_view lane);
 
 }  // namespace lanekeeper::gateway

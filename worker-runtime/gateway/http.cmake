@@ -35,9 +35,11 @@ lanekeeper_library(gateway_http
     http_submit.cpp
     http_target.cpp http_target.h
     http_wait.cpp
+    http_workers.cpp
   DEPENDS
     lanekeeper::gateway lanekeeper::gateway_auth lanekeeper::gateway_desk
-    lanekeeper::gateway_rules lanekeeper::gateway_transport lanekeeper::nats prometheus-cpp::core
+    lanekeeper::gateway_rules lanekeeper::gateway_transport lanekeeper::gateway_types lanekeeper::nats
+    prometheus-cpp::core
   PRIVATE_DEPENDS cpprestsdk::cpprest nlohmann_json::nlohmann_json OpenSSL::SSL)
 # cpprestsdk hides its type information, so the vptr check takes its classes for other types.
 if(LANEKEEPER_SANITIZE MATCHES "undefined")
@@ -53,8 +55,10 @@ lanekeeper_test(gateway_http_test LABEL unit
     http_openapi_test.cpp
     http_refusal_test.cpp
     http_target_test.cpp
+    http_workers_test.cpp
     testing/fake_desk.h
     testing/fake_pools.h
+    testing/fake_workers.h
     testing/http_api_fixture.h
     testing/raw_http.cpp testing/raw_http.h
   DEPENDS lanekeeper::gateway_http nlohmann_json::nlohmann_json)

@@ -116,6 +116,7 @@ HttpRoutes MakeRoutes(HttpParts& parts) {
   AddEventRoutes(routes, parts);
   AddPoolRoutes(routes, parts);
   AddLaneRoutes(routes, parts);
+  AddWorkerRoutes(routes, parts);
   AddDeadLetterRoutes(routes, parts);
   AddOwnRoutes(routes, parts);
   return routes;

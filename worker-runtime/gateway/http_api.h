@@ -4,6 +4,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,7 +21,9 @@
 
 namespace lanekeeper::gateway {
 
-class HttpMetrics;
+class DecisionLog;  // decisions.h
+class HttpMetrics;  // http_metrics.h
+class WorkerDesk;   // worker_desk.h
 
 // All of it outlives the last exchange.
 struct HttpParts {
@@ -36,7 +39,9 @@ struct HttpParts {
   std::chrono::milliseconds heartbeat{15'000};
   // Ready to take jobs: (true, "ok") or (false, why).
   std::function<std::pair<bool, std::string>()> ready;
-  std::atomic<int> long_calls{0};  // Replays and discards that go on.
+  WorkerDesk* workers = nullptr;     // Null: none is known.
+  DecisionLog* decisions = nullptr;  // Null: there are none here.
+  std::atomic<int> long_calls{0};    // Replays and discards that go on.
 };
 
 using HttpRoutes = std::vector<HttpRoute>;
@@ -45,6 +50,7 @@ void AddJobRoutes(HttpRoutes& routes, HttpParts& parts);
 void AddEventRoutes(HttpRoutes& routes, HttpParts& parts);
 void AddPoolRoutes(HttpRoutes& routes, HttpParts& parts);
 void AddLaneRoutes(HttpRoutes& routes, HttpParts& parts);
+void AddWorkerRoutes(HttpRoutes& routes, HttpParts& parts);
 void AddDeadLetterRoutes(HttpRoutes& routes, HttpParts& parts);
 void AddOwnRoutes(HttpRoutes& routes, HttpParts& parts);  // The document, health.
 HttpRoutes MakeRoutes(HttpParts& parts);
@@ -55,6 +61,8 @@ HttpRoutes MakeRoutes(HttpParts& parts);
 void RunSlowly(HttpParts& parts, const ExchangePtr& exchange, CallQueue::Call call);
 // The pool of the path; refuses when there is none.
 std::shared_ptr<const PoolBrief> FindPool(HttpParts& parts, const ExchangePtr& exchange);
+// The lane of the path; refuses when there is no such pool, or it has none of that name.
+std::optional<LaneKey> FindLane(HttpParts& parts, const ExchangePtr& exchange);
 // The job of the path, in the pool of the path or of its id; `then` only when there is one.
 void FindJob(HttpParts& parts, const ExchangePtr& exchange, std::function<void(JobView)> then);
 // Query parameters as numbers; nothing when absent.

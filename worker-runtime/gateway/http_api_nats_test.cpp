@@ -19,7 +19,9 @@
 #include "worker-runtime/gateway/http_transport.h"
 #include "worker-runtime/gateway/testing/desk_fixture.h"
 #include "worker-runtime/gateway/testing/raw_http.h"
+#include "worker-runtime/gateway/worker_desk.h"
 #include "worker-runtime/job/codec.h"
+#include "worker-runtime/nats/worker_report_json.h"
 
 namespace lanekeeper::gateway {
 namespace {
@@ -40,12 +42,20 @@ class HttpNatsTest : public DeskFixture {
   void SetUp() override {
     MakeLanes();
     ASSERT_TRUE(nats::EnsureDeadLetters(jetstream_, "studio", "media", {}));
+    auto workers = WorkerDesk::Start(*desk_connection_, {.answer_timeout = nats::kTestDeadline});
+    ASSERT_TRUE(workers) << workers.error().message;
+    workers_ = *std::move(workers);
     gateway_ = Gateway::Start(*desk_connection_, pools_, nullptr);
     for (int i = 0; i < 20 && !http_; ++i) {
       port_ = FreePort();
-      auto started =
-          HttpServer::Start({.address = "127.0.0.1:" + std::to_string(port_)}, *gateway_, *desk_,
-                            pools_, *authorizer_, desk_connection_.get(), metrics_);
+      auto started = HttpServer::Start({.address = "127.0.0.1:" + std::to_string(port_)},
+                                       {.gateway = *gateway_,
+                                        .desk = *desk_,
+                                        .pools = pools_,
+                                        .authorizer = *authorizer_,
+                                        .metrics = metrics_,
+                                        .connection = desk_connection_.get(),
+                                        .workers = workers_.get()});
       if (started) http_ = *std::move(started);
     }
     ASSERT_TRUE(http_);
@@ -91,6 +101,7 @@ class HttpNatsTest : public DeskFixture {
 
   std::unique_ptr<Authorizer> authorizer_ = MakeOpenAuthorizer();
   HttpMetrics metrics_;
+  std::unique_ptr<WorkerDesk> workers_;
   std::unique_ptr<Gateway> gateway_;
   std::unique_ptr<HttpServer> http_;
   int port_ = 0;
@@ -312,6 +323,38 @@ TEST_F(HttpNatsTest, WithoutNatsEverythingIsUnavailableAndAfterwardsItGoesOn) {
   ASSERT_TRUE(server_.Start());
   ASSERT_TRUE(nats::Eventually([this] { return Post(kJobs, "{}").status == 202; }));
   EXPECT_EQ(Get("/readyz").status, 200);
+}
+
+TEST_F(HttpNatsTest, AWorkerIsShownWithTheJobOfItsRecordAndCanBeDrained) {
+  JobRecord record = RecordOf("job-1", JobState::kRunning);
+  record.type = "film";
+  record.started_at = std::chrono::system_clock::now();
+  PutRecord("short", record);
+  WorkerReport report{.worker = "w-1", .slots = 2, .running = 1, .done = 4};
+  const std::string said = nats::WriteWorkerReport(report);
+  json list;
+  ASSERT_TRUE(nats::Eventually([&] {
+    // Again and again: the gateway may not listen yet.
+    EXPECT_TRUE(connection_->Publish(WorkerReportSubject(Lane("short"), "w-1"), said));
+    list = json::parse(Get(std::string(kPool) + "/workers?lane=short").body);
+    return list["workers"].size() == 1;
+  }));
+  EXPECT_EQ(list["complete"], true);
+  EXPECT_EQ(list["workers"][0]["jobs"][0]["id"], "job-1");
+  EXPECT_EQ(list["workers"][0]["jobs"][0]["type"], "film");
+
+  const std::string drain = std::string(kPool) + "/lanes/short/workers/w-1/drain";
+  EXPECT_EQ(TypeOf(Post(drain, "")), "worker-not-found") << "nobody listens";
+  report.state = WorkerState::kDraining;
+  report.ending = true;
+  const auto control = connection_->SubscribeCallback(
+      WorkerControlSubject(Lane("short"), "w-1"), [&](const nats::Message& message) {
+        if (message.payload != kControlEnd) return;
+        static_cast<void>(connection_->Publish(message.reply, nats::WriteWorkerReport(report)));
+      });
+  ASSERT_TRUE(control);
+  ASSERT_TRUE(connection_->Flush(nats::kTestDeadline));
+  EXPECT_EQ(Take(Post(drain, ""))["ending"], true);
 }
 
 }  // namespace

@@ -228,6 +228,16 @@ TEST_F(HttpApiTest, MethodsOfAPathAreListed) {
   EXPECT_EQ(Ask(port_, "TRACE", kJobs).status, 405);
 }
 
+TEST_F(HttpApiTest, ATokenMayComeInTheHeaderThatAProxyLeavesAlone) {
+  const RawHeaders own{{"Lanekeeper-Authorization", "Bearer studio"}};
+  EXPECT_EQ(Ask(port_, "GET", kJobs, "", own).status, 200);
+  EXPECT_EQ(Ask(port_, "GET", "/v1/pools", "", own).status, 200);
+  EXPECT_EQ(Ask(port_, "GET", kJobs).status, 401);
+  EXPECT_EQ(Ask(port_, "GET", kJobs, "", As("studio", own)).status, 200);
+  EXPECT_EQ(Ask(port_, "GET", kJobs, "", As("other", own)).status, 400);
+  EXPECT_EQ(Ask(port_, "GET", "/v1/pools", "", As("other", own)).status, 400);
+}
+
 TEST_F(HttpApiTest, OnlyListedOriginsMayCallFromPages) {
   const RawHeaders origin{{"Origin", "https://console.example.com"}};
   EXPECT_EQ(Ask(port_, "GET", "/healthz", "", origin).Header("access-control-allow-origin"), "");
@@ -340,8 +350,12 @@ TEST_F(HttpApiTest, WhatIsCountedIsByRouteStatusAndCause) {
 }
 
 TEST_F(HttpApiTest, AnAddressThatIsTakenIsNamed) {
-  const auto second = HttpServer::Start({.address = "127.0.0.1:" + std::to_string(port_)}, gateway_,
-                                        desk_, pools_, authorizer_, nullptr, metrics_);
+  const auto second = HttpServer::Start({.address = "127.0.0.1:" + std::to_string(port_)},
+                                        {.gateway = gateway_,
+                                         .desk = desk_,
+                                         .pools = pools_,
+                                         .authorizer = authorizer_,
+                                         .metrics = metrics_});
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().kind, ErrorKind::kInvalid);
   EXPECT_THAT(second.error().message, HasSubstr(std::to_string(port_)));

@@ -52,6 +52,10 @@ std::vector<std::pair<std::string, std::string>> Exchange::Headers() const {
   return {headers.begin(), headers.end()};
 }
 
+Answer<std::string> Exchange::Token() const {
+  return CallerToken(Header("Authorization"), Header("Lanekeeper-Authorization"));
+}
+
 std::string Exchange::Method() const { return request_->method(); }
 
 void Exchange::OnGone(std::function<void()> gone) const {

@@ -75,6 +75,8 @@ class Exchange {
   // Empty when there is none.
   std::string Header(const char* name) const;
   std::vector<std::pair<std::string, std::string>> Headers() const;
+  // See CallerToken.
+  Answer<std::string> Token() const;
   // See OnClientGone.
   void OnGone(std::function<void()> gone) const;
 

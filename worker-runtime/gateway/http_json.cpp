@@ -78,6 +78,33 @@ void Put(Json& json, const char* name, const std::string& value) {
   if (!value.empty()) json[name] = value;
 }
 
+// Of a ReportedWorker or a WorkerReport.
+template <typename Said>
+Json WorkerJson(std::string_view lane, const std::string& name, const Said& said) {
+  Json json{{"lane", lane}, {"worker", name}, {"state", NameOf(said.state)}};
+  if (said.ending) json["ending"] = true;
+  json["slots"] = said.slots;
+  json["running"] = said.running;
+  json["done"] = said.done;
+  json["failed"] = said.failed;
+  json["dead"] = said.dead;
+  json["oldest_running_seconds"] = said.oldest_running.count();
+  return json;
+}
+
+Json RunningJobJson(const JobView& job) {
+  Json json{{"id", job.id}};
+  Put(json, "type", job.type);
+  if (!job.record) return json;
+  json["started_at"] = FormatRfc3339(job.record->started_at);
+  if (job.record->progress > 0 || !job.record->progress_note.empty()) {
+    Json progress{{"fraction", job.record->progress}};
+    Put(progress, "note", job.record->progress_note);
+    json["progress"] = std::move(progress);
+  }
+  return json;
+}
+
 Json DeadJson(const DeadEntry& entry) {
   Json json;
   json["sequence"] = entry.sequence;
@@ -178,6 +205,41 @@ std::string WritePause(std::string_view lane, const LanePause& pause) {
                {"until", FormatRfc3339(pause.until)},
                {"reason", pause.reason},
                {"by", pause.by}});
+}
+
+std::string WriteWorkers(const std::vector<WorkerPicture>& workers, bool complete) {
+  Json list = Json::array();
+  for (const WorkerPicture& worker : workers) {
+    Json json = WorkerJson(worker.lane, worker.said.name, worker.said);
+    Json jobs = Json::array();
+    for (const JobView& job : worker.jobs) jobs.push_back(RunningJobJson(job));
+    json["jobs"] = std::move(jobs);
+    list.push_back(std::move(json));
+  }
+  return Dump({{"workers", std::move(list)}, {"complete", complete}});
+}
+
+std::string WriteWorker(std::string_view lane, const WorkerReport& report) {
+  return Dump(WorkerJson(lane, report.worker, report));
+}
+
+std::string WriteDecisions(const std::vector<Decision>& decisions) {
+  Json list = Json::array();
+  for (const Decision& decision : decisions) {
+    Json json{{"time", FormatRfc3339(decision.time)},
+              {"sentence", decision.sentence},
+              {"reason", decision.reason},
+              {"workers_from", decision.workers_from},
+              {"workers_to", decision.workers_to}};
+    if (decision.observed_only) json["observed_only"] = true;
+    Json terms = Json::array();
+    for (const DecisionTerm& term : decision.terms) {
+      terms.push_back({{"term", term.term}, {"workers", term.workers}, {"text", term.text}});
+    }
+    json["terms"] = std::move(terms);
+    list.push_back(std::move(json));
+  }
+  return Dump({{"decisions", std::move(list)}});
 }
 
 std::string WriteDeadList(const std::vector<DeadEntry>& entries, std::uint64_t next) {

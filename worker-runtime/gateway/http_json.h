@@ -9,12 +9,14 @@
 #include <vector>
 
 #include "worker-runtime/gateway/admission.h"
+#include "worker-runtime/gateway/decisions.h"
 #include "worker-runtime/gateway/gateway.h"
 #include "worker-runtime/gateway/job_desk.h"
 #include "worker-runtime/gateway/pool_directory.h"
 #include "worker-runtime/gateway/problem.h"
 #include "worker-runtime/job/dead_entry.h"
 #include "worker-runtime/job/pool_brief.h"
+#include "worker-runtime/job/worker_roster.h"
 
 namespace lanekeeper::gateway {
 
@@ -37,6 +39,17 @@ std::string WritePoolList(const std::vector<std::shared_ptr<const PoolBrief>>& p
 std::string WritePool(const PoolBrief& pool, const std::vector<LanePicture>& lanes,
                       const PoolStatusText& status);
 std::string WritePause(std::string_view lane, const LanePause& pause);
+
+// A worker, and the jobs that it runs by their records.
+struct WorkerPicture {
+  std::string lane;
+  ReportedWorker said;
+  std::vector<JobView> jobs;  // Each has a record.
+};
+// `complete`: no running job that is written down is missing.
+std::string WriteWorkers(const std::vector<WorkerPicture>& workers, bool complete);
+std::string WriteWorker(std::string_view lane, const WorkerReport& report);  // Without jobs.
+std::string WriteDecisions(const std::vector<Decision>& decisions);
 
 std::string WriteDeadList(const std::vector<DeadEntry>& entries, std::uint64_t next);
 // With headers; with its payload when asked for.

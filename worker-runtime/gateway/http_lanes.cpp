@@ -1,26 +1,14 @@
-// Pauses of lanes.
+// Lanes: pauses, and what the operator decided about them.
 #include <utility>
 
 #include "worker-runtime/base/log.h"
+#include "worker-runtime/gateway/decisions.h"
+#include "worker-runtime/gateway/find_pool.h"
 #include "worker-runtime/gateway/http_api.h"
 #include "worker-runtime/gateway/http_json.h"
 
 namespace lanekeeper::gateway {
 namespace {
-
-// The lane of the path; refuses when the pool has none of that name.
-std::optional<LaneKey> FindLane(HttpParts& parts, const ExchangePtr& exchange) {
-  const auto pool = FindPool(parts, exchange);
-  if (!pool) return std::nullopt;
-  const LaneBrief* lane = pool->FindLane(exchange->Param("lane"));
-  if (lane != nullptr) return pool->KeyOf(*lane);
-  std::string lanes;
-  for (const LaneBrief& each : pool->lanes) lanes += (lanes.empty() ? "" : ", ") + each.name;
-  exchange->Refuse(ProblemType::kLaneNotFound, "pool " + pool->pool_namespace + "/" + pool->pool +
-                                                   " has no lane " + exchange->Param("lane") +
-                                                   "; its lanes are " + lanes);
-  return std::nullopt;
-}
 
 void Pause(HttpParts& parts, const ExchangePtr& exchange) {
   const std::string body = exchange->TakeBody();
@@ -57,7 +45,35 @@ void Resume(HttpParts& parts, const ExchangePtr& exchange) {
   });
 }
 
+constexpr std::uint64_t kDecisionsMax = 200;
+constexpr std::uint64_t kDecisionsShown = 20;
+
+void ShowDecisions(HttpParts& parts, const ExchangePtr& exchange) {
+  const auto limit = NumberOf(*exchange, "limit", 1, kDecisionsMax);
+  if (!limit) return exchange->Refuse(limit.error());
+  const std::optional<LaneKey> lane = FindLane(parts, exchange);
+  if (!lane) return;
+  if (parts.decisions == nullptr) {
+    return exchange->Refuse(ProblemType::kNoSuchPath, "this gateway does not know of decisions");
+  }
+  const std::size_t count = limit->value_or(kDecisionsShown);
+  RunSlowly(parts, exchange, [&parts, exchange, lane = *lane, count](const std::stop_token&) {
+    const auto decisions = parts.decisions->Last(lane, count);
+    if (!decisions) return exchange->Refuse(decisions.error());
+    exchange->Reply({.body = WriteDecisions(*decisions)});
+  });
+}
+
 }  // namespace
+
+std::optional<LaneKey> FindLane(HttpParts& parts, const ExchangePtr& exchange) {
+  const auto pool = FindPool(parts, exchange);
+  if (!pool) return std::nullopt;
+  const LaneBrief* lane = pool->FindLane(exchange->Param("lane"));
+  if (lane != nullptr) return pool->KeyOf(*lane);
+  exchange->Refuse(NoSuchLane(*pool, exchange->Param("lane")));
+  return std::nullopt;
+}
 
 void AddLaneRoutes(HttpRoutes& routes, HttpParts& parts) {
   routes.push_back({.method = "POST",
@@ -69,6 +85,12 @@ void AddLaneRoutes(HttpRoutes& routes, HttpParts& parts) {
                     .path = "/v1/pools/{namespace}/{pool}/lanes/{lane}/resume",
                     .verb = Verb::kUpdate,
                     .handler = [&parts](const ExchangePtr& exchange) { Resume(parts, exchange); }});
+  routes.push_back(
+      {.method = "GET",
+       .path = "/v1/pools/{namespace}/{pool}/lanes/{lane}/decisions",
+       .media = "application/json",
+       .query = {"limit"},
+       .handler = [&parts](const ExchangePtr& exchange) { ShowDecisions(parts, exchange); }});
 }
 
 }  // namespace lanekeeper::gateway

@@ -132,7 +132,7 @@ TEST_F(HttpOpenApiTest, EveryProblemIsDocumentedWithItsStatusAndTitle) {
   }
   std::set<std::string> ours;
   std::set<std::string> shown;
-  for (int i = 0; i <= static_cast<int>(ProblemType::kAuthUnavailable); ++i) {
+  for (int i = 0; i <= static_cast<int>(ProblemType::kWorkerSilent); ++i) {
     ours.insert(std::string(kProblemBase).append(NameOf(static_cast<ProblemType>(i))));
   }
   // What the transport says by itself, before there is a path.
@@ -144,7 +144,7 @@ TEST_F(HttpOpenApiTest, EveryProblemIsDocumentedWithItsStatusAndTitle) {
     for (const auto& [type, example] : response["content"][kProblemMedia]["examples"].items()) {
       const json& value = example["value"];
       shown.insert(value["type"].get<std::string>());
-      for (int i = 0; i <= static_cast<int>(ProblemType::kAuthUnavailable); ++i) {
+      for (int i = 0; i <= static_cast<int>(ProblemType::kWorkerSilent); ++i) {
         const auto problem = static_cast<ProblemType>(i);
         if (NameOf(problem) != type) continue;
         EXPECT_EQ(value["status"], StatusOf(problem)) << type;
@@ -256,6 +256,19 @@ TEST_F(HttpOpenApiTest, WhatIsWrittenIsDescribed) {
                    {.json = R"({"lanes":[]})"}),
          "Pool");
   expect(WritePause("short", pause), "LanePause");
+  JobView running = job;
+  running.state = ViewState::kRunning;
+  expect(WriteWorkers({{.lane = "short",
+                        .said = {.name = "w", .state = WorkerState::kDraining, .ending = true},
+                        .jobs = {running}}},
+                      false),
+         "WorkerList");
+  expect(WriteWorker("short", {.worker = "w", .ending = true}), "Worker");
+  expect(WriteDecisions({{.sentence = "s",
+                          .reason = "BacklogGrew",
+                          .observed_only = true,
+                          .terms = {{"Demand", 3, "t"}}}}),
+         "DecisionList");
   const DeadEntry entry{.sequence = 1,
                         .lane = "short",
                         .job_id = "a",

@@ -64,11 +64,12 @@ Answer<Pools> ReadablePools(HttpParts& parts, const std::string& token,
 }
 
 void ListPools(HttpParts& parts, const ExchangePtr& exchange) {
-  RunSlowly(parts, exchange, [&parts, exchange](const std::stop_token&) {
+  const Answer<std::string> token = exchange->Token();
+  if (!token) return exchange->Refuse(token.error());
+  RunSlowly(parts, exchange, [&parts, exchange, token = *token](const std::stop_token&) {
     const std::string* only = exchange->Query("namespace");
     const Answer<Pools> pools =
-        ReadablePools(parts, std::string(BearerToken(exchange->Header("Authorization"))),
-                      only != nullptr ? *only : std::string());
+        ReadablePools(parts, token, only != nullptr ? *only : std::string());
     if (!pools) return exchange->Refuse(pools.error());
     exchange->Reply({.body = WritePoolList(*pools)});
   });

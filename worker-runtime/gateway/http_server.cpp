@@ -114,24 +114,25 @@ Answer<std::map<std::string, std::string, std::less<>>> CheckQuery(const HttpRou
 
 class Server final : public HttpServer {
  public:
-  Server(HttpServerOptions options, Gateway& gateway, JobDesk& desk, const PoolDirectory& pools,
-         Authorizer& authorizer, nats::Connection* connection, HttpMetrics& metrics)
+  Server(HttpServerOptions options, const HttpBackends& backends)
       : options_(std::move(options)),
-        connection_(connection),
-        tally_(std::make_shared<Tally>(metrics)),
+        connection_(backends.connection),
+        tally_(std::make_shared<Tally>(backends.metrics)),
         origins_(options_.cors_origins.begin(), options_.cors_origins.end()),
         slow_(options_.slow_threads, options_.slow_queue_max),
-        parts_{gateway,
-               desk,
-               pools,
-               authorizer,
+        parts_{backends.gateway,
+               backends.desk,
+               backends.pools,
+               backends.authorizer,
                nullptr,
-               metrics,
+               backends.metrics,
                alarms_,
                slow_,
                live_,
                options_.heartbeat,
-               [this] { return Ready(); }},
+               [this] { return Ready(); },
+               backends.workers,
+               backends.decisions},
         router_(MakeRoutes(parts_)),
         listener_((options_.tls ? "https://" : "http://") + options_.address) {
     if (connection_ != nullptr) parts_.jetstream = &jetstream_.emplace(*connection_);
@@ -234,7 +235,8 @@ class Server final : public HttpServer {
     if (route.access == Access::kPublic || route.access == Access::kOwn) {
       return Enter(exchange, *target);
     }
-    const std::string token(BearerToken(exchange->Header("Authorization")));
+    const Answer<std::string> token = exchange->Token();
+    if (!token) return exchange->Refuse(token.error());
     std::optional<Problem> unknown;
     if (route.access == Access::kJob) {
       const Answer<LaneKey> lane = parts_.desk.LaneOfJob(exchange->Param("id"));
@@ -245,7 +247,7 @@ class Server final : public HttpServer {
       }
     }
     parts_.authorizer.Authorize(
-        token, route.verb, exchange->pool_namespace(), exchange->pool(),
+        *token, route.verb, exchange->pool_namespace(), exchange->pool(),
         [this, exchange, target = std::move(target), unknown](Answer<Caller> caller) {
           // Whether there is such a job is not told to somebody who is nobody.
           if (unknown && (caller || caller.error().type == ProblemType::kForbidden)) {
@@ -309,15 +311,11 @@ class Server final : public HttpServer {
 
 }  // namespace
 
-Result<std::unique_ptr<HttpServer>> HttpServer::Start(HttpServerOptions options, Gateway& gateway,
-                                                      JobDesk& desk, const PoolDirectory& pools,
-                                                      Authorizer& authorizer,
-                                                      nats::Connection* connection,
-                                                      HttpMetrics& metrics) {
+Result<std::unique_ptr<HttpServer>> HttpServer::Start(HttpServerOptions options,
+                                                      const HttpBackends& backends) {
   const std::string address = options.address;
   try {
-    auto server = std::make_unique<Server>(std::move(options), gateway, desk, pools, authorizer,
-                                           connection, metrics);
+    auto server = std::make_unique<Server>(std::move(options), backends);
     server->Open();
     return server;
   } catch (const std::exception& error) {

@@ -20,7 +20,9 @@
 
 namespace lanekeeper::gateway {
 
+class DecisionLog;  // decisions.h
 class HttpMetrics;  // http_metrics.h
+class WorkerDesk;   // worker_desk.h
 
 struct HttpServerOptions {
   std::string address = "127.0.0.1:8090";  // A host or an IPv4 address, and a port.
@@ -33,15 +35,24 @@ struct HttpServerOptions {
   std::chrono::milliseconds finish_max{10'000};  // How long Stop waits for what is in hand.
 };
 
+// What answers the requests. All of it outlives the server. What is null is not there: no dead
+// letters, no workers, no decisions.
+struct HttpBackends {
+  Gateway& gateway;
+  JobDesk& desk;
+  const PoolDirectory& pools;
+  Authorizer& authorizer;
+  HttpMetrics& metrics;
+  nats::Connection* connection = nullptr;
+  WorkerDesk* workers = nullptr;
+  DecisionLog* decisions = nullptr;
+};
+
 class HttpServer {
  public:
-  // All of them outlive this. `connection` null: there are no dead letters (tests). kInvalid,
-  // naming the address, when it is taken or may not be opened.
-  static Result<std::unique_ptr<HttpServer>> Start(HttpServerOptions options, Gateway& gateway,
-                                                   JobDesk& desk, const PoolDirectory& pools,
-                                                   Authorizer& authorizer,
-                                                   nats::Connection* connection,
-                                                   HttpMetrics& metrics);
+  // kInvalid, naming the address, when it is taken or may not be opened.
+  static Result<std::unique_ptr<HttpServer>> Start(HttpServerOptions options,
+                                                   const HttpBackends& backends);
   virtual ~HttpServer() = default;  // Stops.
 
   // Takes no more requests, ends streams with a comment and waits with an answer, finishes what is

@@ -180,6 +180,14 @@ std::string_view BearerToken(std::string_view authorization) {
   return token;
 }
 
+Answer<std::string> CallerToken(std::string_view authorization, std::string_view own) {
+  if (!authorization.empty() && !own.empty() && BearerToken(authorization) != BearerToken(own)) {
+    return Refuse(ProblemType::kInvalidRequest,
+                  "Authorization and Lanekeeper-Authorization name different tokens; send one");
+  }
+  return std::string(BearerToken(own.empty() ? authorization : own));
+}
+
 bool NamesETag(std::string_view if_none_match, std::string_view etag) {
   bool named = false;
   ForEachPart(if_none_match, ',', [&](std::string_view tag) {

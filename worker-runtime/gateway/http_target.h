@@ -40,6 +40,11 @@ bool IsRequestId(std::string_view text);
 // The token of "Bearer <token>", compared without case; empty for anything else.
 std::string_view BearerToken(std::string_view authorization);
 
+// Of a request's Authorization and Lanekeeper-Authorization headers: the second is for callers
+// whose way here leads through a proxy that takes the first for itself, as the API server's. Empty:
+// there is none. kInvalidRequest when both are given and differ.
+Answer<std::string> CallerToken(std::string_view authorization, std::string_view own);
+
 // Whether an If-None-Match header names this ETag (with its quotes), or any.
 bool NamesETag(std::string_view if_none_match, std::string_view etag);
 

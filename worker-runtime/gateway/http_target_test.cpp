@@ -99,6 +99,16 @@ TEST(HttpTargetTest, OnlyBearerTokensAreTokens) {
   EXPECT_EQ(BearerToken(""), "");
 }
 
+TEST(HttpTargetTest, TheOwnHeaderIsForThoseBehindAProxyThatTakesTheOther) {
+  EXPECT_EQ(*CallerToken("Bearer abc", ""), "abc");
+  EXPECT_EQ(*CallerToken("", "Bearer abc"), "abc");
+  EXPECT_EQ(*CallerToken("Bearer abc", "bearer abc"), "abc");
+  EXPECT_EQ(*CallerToken("", ""), "");
+  EXPECT_EQ(*CallerToken("", "Basic abc"), "");
+  EXPECT_FALSE(CallerToken("Bearer abc", "Bearer other"));
+  EXPECT_FALSE(CallerToken("Basic abc", "Bearer abc"));
+}
+
 TEST(HttpTargetTest, IfNoneMatchIsAListOfTags) {
   EXPECT_TRUE(NamesETag("\"1\", W/\"2\"", "\"2\""));
   EXPECT_TRUE(NamesETag("*", "\"2\""));

@@ -6,6 +6,7 @@
 #include "worker-runtime/base/log.h"
 #include "worker-runtime/job/worker_report.h"
 #include "worker-runtime/nats/job_record_json.h"
+#include "worker-runtime/nats/revision_header.h"
 
 namespace lanekeeper::gateway {
 namespace {
@@ -13,7 +14,6 @@ namespace {
 using nats::ApiCause;
 using nlohmann::json;
 
-constexpr const char* kHeaderExpected = "Nats-Expected-Last-Subject-Sequence";
 constexpr const char* kHeaderOperation = "KV-Operation";  // DEL or PURGE: a deleted key.
 constexpr std::string_view kMessageGet = "$JS.API.STREAM.MSG.GET.";
 
@@ -61,7 +61,7 @@ void DeskQueue::WriteRecord(const LaneKey& lane, const JobRecord& record, std::u
   using Kind = RecordWritten::Kind;
   connection_.RequestAsync(
       RecordSubject(lane, record.id), nats::WriteJobRecord(record),
-      {{kHeaderExpected, std::to_string(based_on)}}, timeout_,
+      {{nats::kHeaderExpectedRevision, std::to_string(based_on)}}, timeout_,
       [then = std::move(then)](const Result<nats::Message>& answer) {
         if (!answer) return then({.kind = Kind::kUnknown, .error = answer.error()});
         const auto ack = nats::ParsePubAck(*answer);

@@ -2,19 +2,23 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <limits>
 #include <optional>
 #include <utility>
 
 #include "worker-runtime/base/clock.h"
 #include "worker-runtime/nats/gate.h"
+#include "worker-runtime/nats/revision_header.h"
 
 namespace lanekeeper::gateway {
 namespace {
 
 using std::chrono::milliseconds;
 
-constexpr int kReadsMax = 256;    // Under way at once.
-constexpr int kHintsQueued = 16;  // Of one job: one hint is as good as many.
+constexpr int kReadsMax = 256;  // Under way at once.
+// Of one job. What is dropped is seen with the next regular look.
+constexpr int kHintsQueued = 256;
 constexpr milliseconds kAwayPause{1000};
 constexpr std::chrono::seconds kWatchRetry{5};
 // A hint is heard when the write is sent; it is stored a moment later, or refused.
@@ -31,6 +35,15 @@ MonotonicTime Now() { return SystemClock().Now(); }
 // Of its records in every lane of its pool.
 std::string SubjectOf(const JobView& job) {
   return RecordSubject({job.lane.pool_namespace, job.lane.pool, "*"}, job.id);
+}
+
+// A hint is about a write that is not stored yet: once it is, the revision is greater than this. A
+// write that does not say so is looked for as long as any.
+std::uint64_t RevisionBefore(const nats::Message& hint) {
+  std::uint64_t revision = std::numeric_limits<std::uint64_t>::max();
+  const auto expected = FindHeader(hint.headers, nats::kHeaderExpectedRevision);
+  if (expected) std::from_chars(expected->data(), expected->data() + expected->size(), revision);
+  return revision;
 }
 
 }  // namespace
@@ -52,7 +65,8 @@ struct WatchHub::Watched {
   Tracking tracking = Tracking::kFull;
   std::optional<Due::iterator> due;
   bool reading = false;
-  bool hinted = false;  // While it was being read.
+  bool hinted = false;         // While it was being read.
+  std::uint64_t outdated = 0;  // By the hints: this revision and those before it.
   // Looks since the last hint that saw nothing new.
   std::size_t after_hint = kAfterHint.size();
   bool listening = false;
@@ -168,8 +182,9 @@ Result<void> WatchHub::Listen(const WatchedHandle& watched) {
   }
   auto registration = core_.connection.SubscribeCallback(
       watched->subject,
-      [weak_hub = weak_from_this(), weak = std::weak_ptr<Watched>(watched)](const nats::Message&) {
-        if (const auto hub = weak_hub.lock()) hub->Hinted(weak);
+      [weak_hub = weak_from_this(),
+       weak = std::weak_ptr<Watched>(watched)](const nats::Message& hint) {
+        if (const auto hub = weak_hub.lock()) hub->Hinted(weak, RevisionBefore(hint));
       },
       kHintsQueued);
   const std::lock_guard lock(mutex_);
@@ -199,12 +214,13 @@ void WatchHub::End(const std::string& subject, const std::shared_ptr<Watcher>& w
 
 // ---- What is heard ----
 
-void WatchHub::Hinted(const std::weak_ptr<Watched>& hinted) {
+void WatchHub::Hinted(const std::weak_ptr<Watched>& hinted, std::uint64_t outdated) {
   const WatchedHandle watched = hinted.lock();
   if (watched == nullptr) return;
   const std::lock_guard lock(mutex_);
   if (stopped_ || watched->watchers.empty()) return;
   watched->after_hint = 0;
+  watched->outdated = std::max(watched->outdated, outdated);
   if (watched->reading) {
     watched->hinted = true;
   } else {
@@ -355,14 +371,17 @@ std::vector<std::shared_ptr<WatchHub::Watcher>> WatchHub::Note(const WatchedHand
   } else if (away) {
     SetDue(watched, now + kAwayPause);
   } else {
-    SetDue(watched, now + NextLook(*watched, last.revision != before));
+    SetDue(watched, now + NextLook(*watched, last.revision > watched->outdated));
   }
   return told;
 }
 
-std::chrono::milliseconds WatchHub::NextLook(Watched& watched, bool changed) const {
-  if (changed) watched.after_hint = kAfterHint.size();
+// `seen`: what the hints were about.
+std::chrono::milliseconds WatchHub::NextLook(Watched& watched, bool seen) const {
+  if (seen) watched.after_hint = kAfterHint.size();
   if (watched.after_hint < kAfterHint.size()) return kAfterHint[watched.after_hint++];
+  // It was refused, or did not say what it is about.
+  watched.outdated = 0;
   const milliseconds regular = core_.options.recheck_interval;
   if (watched.tracking == Tracking::kFull) return regular;
   const milliseconds fair(watched_.size() * 1000 / kUnrecordedPerSecond);

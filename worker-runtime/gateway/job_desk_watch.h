@@ -54,12 +54,12 @@ class WatchHub : public std::enable_shared_from_this<WatchHub> {
   std::vector<WatchedHandle> TakeDue(MonotonicTime now);
   std::vector<std::shared_ptr<Watcher>> Note(const WatchedHandle& watched, Answer<Found> read);
   // When to look again after a look.
-  std::chrono::milliseconds NextLook(Watched& watched, bool changed) const;
+  std::chrono::milliseconds NextLook(Watched& watched, bool seen) const;
 
   Result<void> Listen(const WatchedHandle& watched);
   void Read(const WatchedHandle& watched);
   void Tell(const WatchedHandle& watched, Answer<Found> read);
-  void Hinted(const std::weak_ptr<Watched>& hinted);
+  void Hinted(const std::weak_ptr<Watched>& hinted, std::uint64_t outdated);
   void LookAgainAtAll();
   void End(const std::string& subject, const std::shared_ptr<Watcher>& watcher);
 

@@ -9,6 +9,7 @@
 #include "worker-runtime/gateway/sha256.h"
 #include "worker-runtime/nats/jetstream.h"
 #include "worker-runtime/nats/queue_setup.h"
+#include "worker-runtime/nats/revision_header.h"
 
 namespace lanekeeper::gateway {
 namespace {
@@ -17,7 +18,6 @@ using nlohmann::json;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kAnswerTimeout{2000};
-constexpr const char* kHeaderExpected = "Nats-Expected-Last-Subject-Sequence";
 constexpr const char* kHeaderTtl = "Nats-TTL";
 constexpr const char* kHeaderOperation = "KV-Operation";  // DEL or PURGE: a deleted key.
 constexpr std::size_t kIdBytesMin = 8;
@@ -133,7 +133,8 @@ void KeyStore::Read(const std::string& subject, std::function<void(Result<KeySee
 
 void KeyStore::Write(const std::string& subject, const KeyEntry& entry, std::uint64_t based_on,
                      std::function<void(KeyWritten)> then) {
-  const nats::Headers headers{{kHeaderExpected, std::to_string(based_on)}, {kHeaderTtl, ttl_}};
+  const nats::Headers headers{{nats::kHeaderExpectedRevision, std::to_string(based_on)},
+                              {kHeaderTtl, ttl_}};
   connection_.RequestAsync(
       subject, WriteKeyEntry(entry), headers, kAnswerTimeout,
       [self = shared_from_this(), then = std::move(then)](const Result<nats::Message>& answer) {

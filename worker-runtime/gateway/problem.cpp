@@ -13,7 +13,7 @@ struct Words {
 };
 
 // In the order of ProblemType.
-constexpr std::array<Words, 21> kWords{{
+constexpr std::array<Words, 23> kWords{{
     {"invalid-request", 400, "The request is not valid"},
     {"unauthenticated", 401, "Who is asking is not known"},
     {"forbidden", 403, "The caller may not do this"},
@@ -21,6 +21,7 @@ constexpr std::array<Words, 21> kWords{{
     {"lane-not-found", 404, "The pool has no such lane"},
     {"job-not-found", 404, "There is no such job"},
     {"dead-letter-not-found", 404, "There is no such dead letter"},
+    {"worker-not-found", 404, "There is no such worker"},
     {"no-such-path", 404, "There is nothing at this path"},
     {"method-not-allowed", 405, "This path does not know the method"},
     {"not-acceptable", 406, "No form of the answer is acceptable"},
@@ -35,8 +36,9 @@ constexpr std::array<Words, 21> kWords{{
     {"too-many-requests", 429, "The gateway has too much in hand"},
     {"queue-unavailable", 503, "The queue cannot be reached"},
     {"auth-unavailable", 503, "Callers cannot be checked"},
+    {"worker-silent", 504, "The worker has not confirmed it"},
 }};
-static_assert(kWords.size() == static_cast<std::size_t>(ProblemType::kAuthUnavailable) + 1);
+static_assert(kWords.size() == static_cast<std::size_t>(ProblemType::kWorkerSilent) + 1);
 
 const Words& WordsOf(ProblemType type) { return kWords.at(static_cast<std::size_t>(type)); }
 

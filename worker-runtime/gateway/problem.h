@@ -21,6 +21,7 @@ enum class ProblemType {
   kLaneNotFound,        // 404 lane-not-found
   kJobNotFound,         // 404 job-not-found
   kDeadLetterNotFound,  // 404 dead-letter-not-found
+  kWorkerNotFound,      // 404 worker-not-found
   kNoSuchPath,          // 404 no-such-path
   kMethodNotAllowed,    // 405 method-not-allowed
   kNotAcceptable,       // 406 not-acceptable
@@ -35,6 +36,7 @@ enum class ProblemType {
   kTooManyRequests,     // 429 too-many-requests: this gateway has too much in hand.
   kQueueUnavailable,  // 503 queue-unavailable: NATS away, disk full. Nothing is known to be stored.
   kAuthUnavailable,   // 503 auth-unavailable: the API server could not be asked.
+  kWorkerSilent,      // 504 worker-silent: it has not said that it does what it was asked.
 };
 std::string_view NameOf(ProblemType type);   // "lane-full"
 int StatusOf(ProblemType type);              // 429
@@ -43,7 +45,7 @@ std::string_view TitleOf(ProblemType type);  // "The lane is full"
 struct Problem {
   ProblemType type = ProblemType::kInvalidRequest;
   std::string detail;  // A sentence for people, with the remedy.
-  // >= 1 where it is set; every 429 and 503 has one.
+  // >= 1 where it is set; every 429, 503 and 504 has one.
   std::optional<std::chrono::seconds> retry_after;
   bool operator==(const Problem&) const = default;
 };

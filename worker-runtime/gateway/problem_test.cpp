@@ -8,7 +8,7 @@
 namespace lanekeeper::gateway {
 namespace {
 
-constexpr int kTypes = static_cast<int>(ProblemType::kAuthUnavailable) + 1;
+constexpr int kTypes = static_cast<int>(ProblemType::kWorkerSilent) + 1;
 
 TEST(ProblemTest, EveryTypeHasANameAStatusAndATitleOfItsOwn) {
   std::set<std::string_view> names;
@@ -31,6 +31,7 @@ TEST(ProblemTest, NamesNeverChange) {
   EXPECT_EQ(NameOf(ProblemType::kTooManyRequests), "too-many-requests");
   EXPECT_EQ(NameOf(ProblemType::kQueueUnavailable), "queue-unavailable");
   EXPECT_EQ(NameOf(ProblemType::kAuthUnavailable), "auth-unavailable");
+  EXPECT_EQ(NameOf(ProblemType::kWorkerSilent), "worker-silent");
   EXPECT_EQ(StatusOf(ProblemType::kKeyReused), 422);
   EXPECT_EQ(StatusOf(ProblemType::kLaneFull), 429);
   EXPECT_EQ(StatusOf(ProblemType::kAuthUnavailable), 503);

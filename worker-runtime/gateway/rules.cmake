@@ -4,6 +4,7 @@ find_package(OpenSSL REQUIRED)
 lanekeeper_library(gateway_rules
   SOURCES
     admission.cpp admission.h
+    decisions.h
     find_pool.cpp find_pool.h
     problem.cpp problem.h
     routing.cpp routing.h

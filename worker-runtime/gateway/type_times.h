@@ -1,13 +1,10 @@
 // How long jobs of each type took, learned from the reports of the workers. For Routing::kLearned.
+// WorkerDesk is one.
 #pragma once
 
 #include <chrono>
-#include <memory>
 #include <optional>
-#include <string>
 #include <string_view>
-
-#include "worker-runtime/nats/connection.h"
 
 namespace lanekeeper::gateway {
 
@@ -15,8 +12,6 @@ namespace lanekeeper::gateway {
 // Thread-safe.
 class TypeTimes {
  public:
-  // Subscribes to the workers' reports. `connection` outlives this.
-  static Result<std::unique_ptr<TypeTimes>> Start(nats::Connection& connection);
   virtual ~TypeTimes() = default;
 
   // Nothing with fewer than 20 jobs of that type seen. Reports carry what workers counted since

@@ -52,10 +52,20 @@ bool ReadRequest(int connection, FakeRequest& request) {
 }  // namespace
 
 FakeGateway::FakeGateway(Answer answer)
-    : answer_(std::move(answer)), listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    : FakeGateway(
+          [this, answer = std::move(answer)](const FakeRequest& request, const Send& send) {
+            const std::lock_guard lock(mutex_);
+            send(answer(request));
+          },
+          "127.0.0.1") {}
+
+FakeGateway::FakeGateway(Serving serving, const std::string& host)
+    : serving_(std::move(serving)),
+      address_(host),
+      listener_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_addr.s_addr = inet_addr(address_.c_str());
   socklen_t size = sizeof(address);
   if (bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
       listen(listener_, 64) != 0 ||
@@ -73,7 +83,7 @@ FakeGateway::~FakeGateway() {
   close(listener_);
 }
 
-std::string FakeGateway::Url() const { return "http://127.0.0.1:" + std::to_string(port_); }
+std::string FakeGateway::Url() const { return "http://" + address_ + ":" + std::to_string(port_); }
 
 std::vector<FakeRequest> FakeGateway::Requests() const {
   const std::lock_guard lock(mutex_);
@@ -91,10 +101,13 @@ void FakeGateway::Accept() {
 void FakeGateway::Serve(int connection) {
   FakeRequest request;
   if (ReadRequest(connection, request)) {
-    const std::lock_guard lock(mutex_);
-    requests_.push_back(request);
-    const std::string bytes = answer_(request);
-    send(connection, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    {
+      const std::lock_guard lock(mutex_);
+      requests_.push_back(request);
+    }
+    serving_(request, [connection](const std::string& bytes) {
+      send(connection, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    });
   }
   shutdown(connection, SHUT_WR);
   std::array<char, 1024> rest{};

@@ -1,5 +1,5 @@
-// A gateway of a test's own on a free port of loopback: what it answers is a function of the
-// request, byte for byte.
+// A gateway of a test's own on a free port, of loopback unless told otherwise: what it answers is a
+// function of the request, byte for byte.
 #pragma once
 
 #include <functional>
@@ -24,17 +24,23 @@ class FakeGateway {
   // a thread a connection, one at a time.
   using Answer = std::function<std::string(const FakeRequest&)>;
   explicit FakeGateway(Answer answer);
+  // Sends its answer itself, piece by piece; on a thread a connection, several at once.
+  using Send = std::function<void(const std::string& bytes)>;
+  using Serving = std::function<void(const FakeRequest& request, const Send& send)>;
+  FakeGateway(Serving serving, const std::string& address);
   ~FakeGateway();
   FakeGateway(const FakeGateway&) = delete;
 
   std::string Url() const;
+  int port() const { return port_; }
   std::vector<FakeRequest> Requests() const;
 
  private:
   void Accept();
   void Serve(int connection);
 
-  const Answer answer_;
+  Serving serving_;
+  const std::string address_;
   int listener_;
   int port_;
   mutable std::mutex mutex_;

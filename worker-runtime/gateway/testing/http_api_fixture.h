@@ -15,6 +15,7 @@
 #include "worker-runtime/gateway/http_transport.h"
 #include "worker-runtime/gateway/testing/fake_desk.h"
 #include "worker-runtime/gateway/testing/fake_pools.h"
+#include "worker-runtime/gateway/testing/fake_workers.h"
 #include "worker-runtime/gateway/testing/raw_http.h"
 
 namespace lanekeeper::gateway {
@@ -72,8 +73,13 @@ class HttpApiTest : public testing::Test {
     for (int i = 0; i < 20 && !server_; ++i) {
       port_ = FreePort();
       options.address = "127.0.0.1:" + std::to_string(port_);
-      auto started =
-          HttpServer::Start(options, gateway_, desk_, pools_, authorizer_, nullptr, metrics_);
+      auto started = HttpServer::Start(options, {.gateway = gateway_,
+                                                 .desk = desk_,
+                                                 .pools = pools_,
+                                                 .authorizer = authorizer_,
+                                                 .metrics = metrics_,
+                                                 .workers = &workers_,
+                                                 .decisions = decisions_});
       if (started) server_ = *std::move(started);
     }
     ASSERT_TRUE(server_);
@@ -106,6 +112,9 @@ class HttpApiTest : public testing::Test {
   FakeGateway gateway_;
   FakeDesk desk_;
   FakePools pools_;
+  FakeWorkers workers_;
+  FakeDecisions log_;
+  DecisionLog* decisions_ = &log_;
   FakeAuthorizer authorizer_;
   HttpMetrics metrics_;
   std::unique_ptr<HttpServer> server_;
