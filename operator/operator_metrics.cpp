@@ -1,6 +1,11 @@
 #include "operator/operator_metrics.h"
 
+#include <prometheus/text_serializer.h>
+
+#include <charconv>
+#include <initializer_list>
 #include <limits>
+#include <utility>
 
 namespace lanekeeper {
 namespace {
@@ -32,10 +37,6 @@ constexpr std::array<GaugeName, 11> kGauges = {{
 
 constexpr std::array<double, 8> kPassBounds = {0.0001, 0.001, 0.005, 0.01, 0.05, 0.25, 1.0, 5.0};
 
-std::vector<ClientMetric::Label> LabelsOf(const LaneKey& key) {
-  return {{"namespace", key.pool_namespace}, {"pool", key.pool}, {"lane", key.lane}};
-}
-
 MetricFamily Family(const std::string& name, const std::string& help, MetricType type) {
   MetricFamily family;
   family.name = name;
@@ -55,7 +56,12 @@ ClientMetric CounterOf(std::vector<ClientMetric::Label> labels, double value) {
 
 void OperatorMetrics::AddCounter(std::string name, std::string help, std::function<double()> read) {
   const std::lock_guard lock(mutex_);
-  counters_.push_back({std::move(name), std::move(help), std::move(read)});
+  numbers_.push_back({MetricType::Counter, std::move(name), std::move(help), std::move(read)});
+}
+
+void OperatorMetrics::AddGauge(std::string name, std::string help, std::function<double()> read) {
+  const std::lock_guard lock(mutex_);
+  numbers_.push_back({MetricType::Gauge, std::move(name), std::move(help), std::move(read)});
 }
 
 void OperatorMetrics::OnLane(const LaneKey& key, const LaneStatus& status, scaling::Doubt doubt) {
@@ -110,47 +116,68 @@ void OperatorMetrics::OnError(const Error& error) {
   ++errors_[ToString(error.kind)];
 }
 
-std::vector<MetricFamily> OperatorMetrics::Collect() const {
-  const std::lock_guard lock(mutex_);
-  std::vector<MetricFamily> families;
-  for (std::size_t n = 0; n < kGauges.size(); ++n) {
-    MetricFamily family = Family(kGauges[n].name, kGauges[n].help, MetricType::Gauge);
-    for (const auto& [key, lane] : lanes_) {
-      ClientMetric metric;
-      metric.label = LabelsOf(key);
-      metric.gauge.value = lane.gauges[n];
-      family.metric.push_back(std::move(metric));
-    }
-    families.push_back(std::move(family));
-  }
+// Prometheus' text format of series that have a lane. Names of lanes and reasons have nothing in
+// them that would have to be escaped.
+class OperatorMetrics::LaneText {
+ public:
+  explicit LaneText(std::size_t bytes) { text_.reserve(bytes); }
 
-  MetricFamily scaled =
-      Family("lanekeeper_lane_scaled_total",
-             "Changes of the worker count, by direction and reason.", MetricType::Counter);
+  void Begin(std::string_view name, std::string_view help, std::string_view type) {
+    name_ = name;
+    Append({"# HELP ", name, " ", help, "\n# TYPE ", name, " ", type, "\n"});
+  }
+  void Add(const LaneKey& key, double value, std::string_view more_labels = {}) {
+    Append({name_, "{namespace=\"", key.pool_namespace, "\",pool=\"", key.pool, "\",lane=\"",
+            key.lane, "\"", more_labels, "} "});
+    char digits[32];
+    const auto end = std::to_chars(digits, digits + sizeof(digits), value).ptr;
+    text_.append(digits, end);
+    text_ += '\n';
+  }
+  std::string Take() && { return std::move(text_); }
+
+ private:
+  void Append(std::initializer_list<std::string_view> pieces) {
+    for (const std::string_view piece : pieces) text_ += piece;
+  }
+  std::string text_;
+  std::string_view name_;
+};
+
+std::string OperatorMetrics::Text() const {
+  // Of one lane with names of a usual length; a text that grows would be there twice meanwhile.
+  constexpr std::size_t kBytesPerLane = (kGauges.size() + 2) * 112;
+  constexpr std::size_t kBytesOfTheRest = 16 * 1024;
+  const std::lock_guard lock(mutex_);
+  LaneText text(lanes_.size() * kBytesPerLane + kBytesOfTheRest);
+  WriteLanes(text);
+  return std::move(text).Take() + prometheus::TextSerializer().Serialize(Totals());
+}
+
+void OperatorMetrics::WriteLanes(LaneText& text) const {
+  for (std::size_t n = 0; n < kGauges.size(); ++n) {
+    text.Begin(kGauges[n].name, kGauges[n].help, "gauge");
+    for (const auto& [key, lane] : lanes_) text.Add(key, lane.gauges[n]);
+  }
+  text.Begin("lanekeeper_lane_scaled_total",
+             "Changes of the worker count, by direction and reason.", "counter");
   for (const auto& [key, lane] : lanes_) {
     for (const auto& [why, count] : lane.scaled) {
-      std::vector<ClientMetric::Label> labels = LabelsOf(key);
-      labels.push_back({"direction", std::string(why.first)});
-      labels.push_back({"reason", std::string(why.second)});
-      scaled.metric.push_back(CounterOf(std::move(labels), count));
+      text.Add(key, count,
+               ",direction=\"" + std::string(why.first) + "\",reason=\"" + std::string(why.second) +
+                   "\"");
     }
   }
-  families.push_back(std::move(scaled));
+  text.Begin("lanekeeper_workers_released_total",
+             "Workers given back after they were drained, or before they had started.", "counter");
+  for (const auto& [key, lane] : lanes_) text.Add(key, lane.released);
+  text.Begin("lanekeeper_jobs_interrupted_total",
+             "Running jobs whose worker was told to end by scaling. Stays at 0.", "counter");
+  for (const auto& [key, lane] : lanes_) text.Add(key, lane.interrupted);
+}
 
-  const auto count_lanes = [&](const std::string& name, const std::string& help, auto member) {
-    MetricFamily family = Family(name, help, MetricType::Counter);
-    for (const auto& [key, lane] : lanes_) {
-      family.metric.push_back(CounterOf(LabelsOf(key), lane.*member));
-    }
-    families.push_back(std::move(family));
-  };
-  count_lanes("lanekeeper_workers_released_total",
-              "Workers given back after they were drained, or before they had started.",
-              &LaneNumbers::released);
-  count_lanes("lanekeeper_jobs_interrupted_total",
-              "Running jobs whose worker was told to end by scaling. Stays at 0.",
-              &LaneNumbers::interrupted);
-
+std::vector<MetricFamily> OperatorMetrics::Totals() const {
+  std::vector<MetricFamily> families;
   MetricFamily errors = Family("lanekeeper_reconcile_errors_total",
                                "Calls of a pass that failed, by kind.", MetricType::Counter);
   for (const auto& [kind, count] : errors_) {
@@ -170,9 +197,11 @@ std::vector<MetricFamily> OperatorMetrics::Collect() const {
   passes.metric.push_back(std::move(histogram));
   families.push_back(std::move(passes));
 
-  for (const ReadCounter& counter : counters_) {
-    MetricFamily family = Family(counter.name, counter.help, MetricType::Counter);
-    family.metric.push_back(CounterOf({}, counter.read()));
+  for (const ReadNumber& number : numbers_) {
+    MetricFamily family = Family(number.name, number.help, number.type);
+    ClientMetric metric;
+    (number.type == MetricType::Gauge ? metric.gauge.value : metric.counter.value) = number.read();
+    family.metric.push_back(std::move(metric));
     families.push_back(std::move(family));
   }
   return families;

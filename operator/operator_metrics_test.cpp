@@ -1,16 +1,17 @@
 #include "operator/operator_metrics.h"
 
 #include <gtest/gtest.h>
-#include <prometheus/text_serializer.h>
+
+#include <set>
+#include <sstream>
+#include <string>
 
 namespace lanekeeper {
 namespace {
 
 const LaneKey kLane{"studio", "media", "short"};
 
-std::string Scrape(const OperatorMetrics& metrics) {
-  return prometheus::TextSerializer().Serialize(metrics.Collect());
-}
+std::string Scrape(const OperatorMetrics& metrics) { return metrics.Text(); }
 
 bool Has(const std::string& text, const std::string& line) {
   return text.find(line + "\n") != std::string::npos;
@@ -25,6 +26,28 @@ TEST(OperatorMetrics, LaneIsASeriesWithItsNames) {
   EXPECT_TRUE(Has(text, "lanekeeper_lane_waiting_jobs" + labels + " 201")) << text;
   EXPECT_TRUE(Has(text, "lanekeeper_lane_workers_desired" + labels + " 13"));
   EXPECT_TRUE(Has(text, "lanekeeper_lane_sampled" + labels + " 1"));
+}
+
+TEST(OperatorMetrics, EverySeriesNameIsDescribedOnceBeforeItsSeries) {
+  OperatorMetrics metrics;
+  metrics.OnLane(kLane, {}, scaling::Doubt::kNone);
+  metrics.OnLane({"studio", "media", "long"}, {}, scaling::Doubt::kNone);
+  metrics.OnScaled(kLane, 0, {.workers = 2, .reason = scaling::ScalingReason::kBacklogGrew});
+  std::istringstream text(Scrape(metrics));
+  std::set<std::string> described;
+  std::string current;
+  for (std::string line; std::getline(text, line);) {
+    std::istringstream words(line);
+    std::string hash, type, name;
+    if (line.rfind("# TYPE ", 0) == 0) {
+      words >> hash >> type >> name;
+      EXPECT_TRUE(described.insert(name).second) << name;
+      current = name;
+    } else if (line.rfind("#", 0) != 0) {
+      EXPECT_EQ(line.rfind(current, 0), 0U) << line << " does not belong to " << current;
+    }
+  }
+  EXPECT_EQ(described.count("lanekeeper_lane_sampled"), 1U);
 }
 
 TEST(OperatorMetrics, InterruptedJobsAreThereBeforeTheFirstAndCounted) {
@@ -61,6 +84,14 @@ TEST(OperatorMetrics, ScalingIsCountedByDirectionAndReason) {
   const std::string text = Scrape(metrics);
   EXPECT_NE(text.find(R"(direction="up",reason="BacklogGrew"} 2)"), std::string::npos) << text;
   EXPECT_NE(text.find(R"(direction="down",reason="BacklogShrank"} 1)"), std::string::npos);
+}
+
+TEST(OperatorMetrics, ForeignGaugeIsAGauge) {
+  OperatorMetrics metrics;
+  metrics.AddGauge("lanekeeper_leader", "Leads.", [] { return 1.0; });
+  const std::string text = Scrape(metrics);
+  EXPECT_TRUE(Has(text, "# TYPE lanekeeper_leader gauge")) << text;
+  EXPECT_TRUE(Has(text, "lanekeeper_leader 1"));
 }
 
 TEST(OperatorMetrics, PassesErrorsAndForeignCountersAreThere) {

@@ -15,7 +15,7 @@ namespace lanekeeper::e2e {
 namespace {
 
 constexpr const char* kOperatorNamespace = "lanekeeper-system";
-constexpr const char* kOperatorSelector = "app.kubernetes.io/name=lanekeeper-operator";
+constexpr const char* kOperatorSelector = "app.kubernetes.io/component=operator";
 
 bool OperatorIsReady(const Cluster& cluster) {
   return cluster

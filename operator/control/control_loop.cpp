@@ -7,15 +7,29 @@
 #include "worker-runtime/base/log.h"
 
 namespace lanekeeper {
+namespace {
+
+constexpr std::chrono::milliseconds kPatience{1000};
+constexpr std::chrono::milliseconds kReadinessPoll{20};
+
+const Leadership* LeadershipOf(const std::optional<Standby>& standby) {
+  return standby ? standby->lead : nullptr;
+}
+
+}  // namespace
 
 ControlLoop::ControlLoop(PoolSource& source, LaneProbe& probe, Queues& queues, Platform& platform,
                          const Clock& clock, ReconcileObserver* observer, Ledger* ledger,
-                         PoolBoard* board)
+                         PoolBoard* board, std::optional<Standby> standby)
     : source_(source),
-      probe_(probe),
+      standby_(std::move(standby)),
+      probe_(probe, LeadershipOf(standby_)),
+      queues_(queues, LeadershipOf(standby_)),
+      ledger_(ledger, LeadershipOf(standby_)),
       clock_(clock),
       board_(board),
-      reconciler_(platform, queues, probe, clock, observer, ledger, board),
+      reconciler_(platform, queues_, probe_, clock, observer, &ledger_, board),
+      role_(standby_ ? Role::kStandsBy : Role::kLeads),
       random_(std::random_device{}()) {}
 
 ControlLoop::~ControlLoop() { Stop(); }
@@ -43,24 +57,72 @@ void ControlLoop::Start() {
                      },
                  .on_synced =
                      [this] {
-                       if (board_ != nullptr) board_->KeepOnly(store_.Keys());
+                       if (board_ != nullptr && !standby_) board_->KeepOnly(store_.Keys());
                        synced_ = true;
                      }});
 }
 
+void ControlLoop::StopActing() {
+  queue_.Close();
+  if (thread_.joinable()) thread_.join();
+}
+
 void ControlLoop::Stop() {
   if (!std::exchange(started_, false)) return;
-  queue_.Close();
+  StopActing();
   source_.Stop();
   probe_.Stop();
-  thread_.join();
 }
 
 void ControlLoop::Run() {
   while (!queue_.closed()) {
     beat_ = clock_.Now().time_since_epoch().count();
-    if (const std::optional<PoolKey> key = queue_.Take(std::chrono::seconds(1))) Work(*key);
+    if (synced_ && !std::exchange(listens_to_all_, true)) ListenToAll();
+    if (standby_) FollowLead();
+    const auto patience = role_ == Role::kGetsReady ? kReadinessPoll : kPatience;
+    if (const std::optional<PoolKey> key = queue_.Take(patience)) Work(*key);
   }
+}
+
+// At a start with many pools, the last of them has its first pass a while after the first; what its
+// queues hold is known by then. Pools without our finalizer are new: they have no queues yet.
+void ControlLoop::ListenToAll() {
+  for (const PoolKey& key : store_.Keys()) {
+    const std::optional<PoolStore::Entry> entry = store_.Get(key);
+    if (!entry) continue;
+    const auto* pool = std::get_if<std::shared_ptr<const WorkerPool>>(&*entry);
+    if (pool == nullptr || (*pool)->deleting || !(*pool)->has_finalizer) continue;
+    reconciler_.StandBy(**pool);
+  }
+}
+
+void ControlLoop::FollowLead() {
+  const std::optional<Lead> offered = standby_->lead->Offered();
+  if (role_ != Role::kStandsBy && (!offered || offered->epoch != epoch_)) {
+    standby_->lead->LayDown();
+    if (role_ == Role::kLeads) reconciler_.StandDown();
+    failures_.clear();
+    role_ = Role::kStandsBy;
+    log::Info("reconciler", "stands by", {{"epoch", epoch_}});
+  }
+  if (role_ == Role::kStandsBy && offered) {
+    epoch_ = offered->epoch;
+    standby_->refresh();
+    role_ = Role::kGetsReady;
+  }
+  if (role_ == Role::kGetsReady && synced_ && standby_->fresh()) BeginToLead();
+}
+
+void ControlLoop::BeginToLead() {
+  const std::vector<PoolKey> pools = store_.Keys();
+  if (board_ != nullptr) {
+    board_->StartOver();
+    board_->KeepOnly(pools);
+  }
+  role_ = Role::kLeads;
+  standby_->lead->TakeUp(epoch_);
+  log::Info("reconciler", "leads", {{"epoch", epoch_}, {"pools", pools.size()}});
+  for (const PoolKey& key : pools) queue_.Add(key);
 }
 
 void ControlLoop::Work(const PoolKey& key) {
@@ -68,6 +130,11 @@ void ControlLoop::Work(const PoolKey& key) {
   if (!entry) {
     reconciler_.Forget(key);
     failures_.erase(key);
+    return;
+  }
+  if (role_ != Role::kLeads) {
+    const auto* pool = std::get_if<std::shared_ptr<const WorkerPool>>(&*entry);
+    if (pool != nullptr) reconciler_.StandBy(**pool);
     return;
   }
   Reconciler::Next next;

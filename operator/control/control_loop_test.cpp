@@ -46,6 +46,35 @@ TEST(WorkQueue, CloseEndsTheWait) {
   closer.join();
 }
 
+TEST(WorkQueue, ChangesAreTakenInTheOrderTheyCame) {
+  WorkQueue queue;
+  const PoolKey last{"studio", "aaa"};
+  queue.Add(kPool);
+  queue.Add(last);
+  queue.Add(kPool);  // It keeps its place.
+  EXPECT_EQ(queue.Take(seconds(10)), kPool);
+  EXPECT_EQ(queue.Take(seconds(10)), last);
+}
+
+TEST(WorkQueue, ManyChangesDoNotKeepWhatIsDueWaiting) {
+  WorkQueue queue;
+  const PoolKey due{"studio", "due"};
+  for (int n = 0; n < 10; ++n) queue.Add({"studio", "changed-" + std::to_string(n)});
+  queue.AddAt(due, std::chrono::steady_clock::now());
+  EXPECT_NE(queue.Take(seconds(10)), due);
+  EXPECT_EQ(queue.Take(seconds(10)), due);
+  EXPECT_EQ(queue.size(), 9U);
+}
+
+TEST(WorkQueue, ManyThatAreDueDoNotKeepAChangeWaiting) {
+  WorkQueue queue;
+  for (int n = 0; n < 10; ++n) {
+    queue.AddAt({"studio", "due-" + std::to_string(n)}, std::chrono::steady_clock::now());
+  }
+  queue.Add(kPool);
+  EXPECT_EQ(queue.Take(seconds(10)), kPool);
+}
+
 // The platform as a second thread may look at it.
 class WatchedObserver final : public ReconcileObserver {
  public:
@@ -112,6 +141,63 @@ TEST(ControlLoop, BoardIsToldWhatPoolsThereAreOnceAllAreKnown) {
   source.callbacks.on_synced();
   loop.Stop();
   EXPECT_EQ(board.kept, (std::vector<PoolKey>{{"studio", "broken"}, kPool}));
+}
+
+// The first set-up of a queue waits to be let go; how many lanes were listened to is noted at each.
+class GatedQueues final : public Queues {
+ public:
+  explicit GatedQueues(const FakeLaneProbe& probe) : probe_(probe) {}
+  Result<void> Ensure(const WorkerPool&, const Lane&) override {
+    std::unique_lock lock(mutex_);
+    listened_.push_back(probe_.probed().size());
+    changed_.notify_all();
+    changed_.wait_for(lock, seconds(60), [&] { return open_; });
+    return {};
+  }
+  Result<void> RemoveLane(const LaneKey&) override { return {}; }
+  Result<void> RemoveDeadLetters(const PoolKey&) override { return {}; }
+
+  void Open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+  // How many lanes were listened to at the `number`th set-up; waits for it.
+  std::size_t ListenedAt(std::size_t number) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, seconds(60), [&] { return listened_.size() >= number; });
+    return listened_.size() < number ? 0 : listened_[number - 1];
+  }
+
+ private:
+  const FakeLaneProbe& probe_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::size_t> listened_;
+  bool open_ = false;
+};
+
+TEST(ControlLoop, ListensToAllLanesOfBeforeWhateverTheFirstPassTakes) {
+  FakePoolSource source;
+  FakeLaneProbe probe;
+  GatedQueues queues(probe);
+  FakePlatform platform;
+  SystemClock clock;
+  ControlLoop loop(source, probe, queues, platform, clock, nullptr);
+  loop.Start();
+  for (const char* name : {"one", "two", "three", "new"}) {
+    auto pool = std::make_shared<WorkerPool>();
+    pool->key = {"studio", name};
+    pool->has_finalizer = std::string(name) != "new";
+    pool->lanes.resize(1);
+    pool->lanes[0].name = "short";
+    source.callbacks.on_pool(pool);
+  }
+  EXPECT_EQ(queues.ListenedAt(1), 1U);
+  source.callbacks.on_synced();
+  queues.Open();
+  EXPECT_EQ(queues.ListenedAt(2), 3U) << "not to the new one: it has no queue to listen to";
+  loop.Stop();
 }
 
 TEST(ControlLoop, FailedPassIsTriedAgain) {

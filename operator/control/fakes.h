@@ -13,6 +13,7 @@
 
 #include "operator/control/pool_board.h"
 #include "operator/control/ports.h"
+#include "operator/control/secret_source.h"
 
 namespace lanekeeper {
 
@@ -217,6 +218,7 @@ class FakeLaneProbe final : public LaneProbe {
     told_.push_back(std::string(request) + " " + worker);
     if (!workers_obey) return;
     ReportedWorker& said = said_[worker];
+    if (said.ending) return;  // It drains for good.
     const bool drain = request == kControlDrain;
     said.state = !drain             ? WorkerState::kRunning
                  : said.running > 0 ? WorkerState::kDraining
@@ -232,6 +234,20 @@ class FakeLaneProbe final : public LaneProbe {
     said.running = running;
     said.oldest_running = oldest;
     if (running == 0 && said.state == WorkerState::kDraining) said.state = WorkerState::kDrained;
+    Settle(key, worker);
+  }
+  // Somebody else told it to end: it drains, and its process ends after its last job.
+  void End(const LaneKey& key, const std::string& worker) {
+    const std::lock_guard lock(mutex_);
+    ReportedWorker& said = said_[worker];
+    said.ending = true;
+    said.state = said.running > 0 ? WorkerState::kDraining : WorkerState::kDrained;
+    Settle(key, worker);
+  }
+  // Its process has ended, and the platform has started it anew.
+  void StartAnew(const LaneKey& key, const std::string& worker) {
+    const std::lock_guard lock(mutex_);
+    said_[worker] = ReportedWorker{};
     Settle(key, worker);
   }
   void SetSilent(const std::string& worker) {
@@ -327,16 +343,51 @@ class FakePoolBoard final : public PoolBoard {
     const std::lock_guard lock(mutex_);
     kept = pools;
   }
+  void Spare(const PoolKey& key) override {
+    const std::lock_guard lock(mutex_);
+    spared.insert(key);
+  }
+  void StartOver() override {
+    const std::lock_guard lock(mutex_);
+    ++started_over;
+  }
 
   std::map<PoolKey, PoolBrief> briefs;
   std::map<PoolKey, PoolStatus> statuses;
   std::set<PoolKey> forgotten;
+  std::set<PoolKey> spared;
   std::optional<std::vector<PoolKey>> kept;
   int tells = 0;
   int status_tells = 0;
+  int started_over = 0;
 
  private:
   std::mutex mutex_;
+};
+
+// By "namespace/name". Any thread.
+class FakeSecrets final : public SecretSource {
+ public:
+  Result<SecretValues> Read(const std::string& secret_namespace, const std::string& name) override {
+    const std::lock_guard lock(mutex_);
+    ++reads_;
+    const auto found = secrets_.find(secret_namespace + "/" + name);
+    if (found == secrets_.end()) return Fail(ErrorKind::kNotFound, "secret not found");
+    return found->second;
+  }
+  void Set(const std::string& name, SecretValues values) {
+    const std::lock_guard lock(mutex_);
+    secrets_[name] = std::move(values);
+  }
+  int reads() const {
+    const std::lock_guard lock(mutex_);
+    return reads_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::map<std::string, SecretValues> secrets_;
+  int reads_ = 0;
 };
 
 // The test calls the callbacks itself.

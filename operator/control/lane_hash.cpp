@@ -47,6 +47,14 @@ std::string LaneHash(const Lane& lane) {
   hash.Add(lane.workers.slots);
   hash.Add(lane.workers.grace.count());
   hash.Add(std::int64_t{lane.workers.add_gpu_limit ? lane.workers.gpus : 0});
+  // Only then: a pool without it keeps the hash it had before there was such a thing.
+  if (lane.nats) {
+    for (const std::string& part :
+         {lane.nats->url, lane.nats->credentials.secret, lane.nats->credentials.key,
+          lane.nats->tls_ca.secret, lane.nats->tls_ca.key, lane.nats->tls_certificate_of}) {
+      hash.Add(part);
+    }
+  }
   return hash.Hex();
 }
 

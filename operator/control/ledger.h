@@ -2,6 +2,7 @@
 // it was made from. Made again from an entry, it is the same decision.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "operator/scaling/decide_workers.h"
@@ -22,6 +23,9 @@ struct LedgerEntry {
   scaling::ScalingDecision applied;
   bool observed_only = false;  // scaling.mode: Observe.
   std::string sentence;        // DescribeDecision.
+  // Where several operators stand by: who decided, and in which Lead. Empty and 0: there was one.
+  std::string leader;
+  std::int64_t epoch = 0;
   bool operator==(const LedgerEntry&) const = default;
 };
 

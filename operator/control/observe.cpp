@@ -26,6 +26,7 @@ std::vector<scaling::CrewMember> CrewOf(const Crew& crew,
         .name = placed.name, .phase = placed.phase, .first_to_go = placed.marks.first_to_go};
     if (const ReportedWorker* said = FindWorker(reported, placed.name)) {
       member.state = said->state;
+      member.ending = said->ending;
       member.running = said->running;
       member.oldest_running = said->oldest_running;
       if (said->running > 0) {

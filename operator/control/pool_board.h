@@ -23,6 +23,10 @@ class PoolBoard {
   virtual void Forget(const PoolKey& key) = 0;
   // Every pool there is. Others, from before, are forgotten unless they were told of since.
   virtual void KeepOnly(const std::vector<PoolKey>& pools) = 0;
+  // This pool is told of elsewhere, perhaps in the same place: nothing is left over of it here.
+  virtual void Spare(const PoolKey&) {}
+  // Forgets what it was told: another operator may have told other things since.
+  virtual void StartOver() {}
 };
 
 }  // namespace lanekeeper

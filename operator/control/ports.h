@@ -18,6 +18,7 @@
 #include "worker-runtime/base/clock.h"
 #include "worker-runtime/base/result.h"
 #include "worker-runtime/job/worker_report.h"
+#include "worker-runtime/job/worker_roster.h"
 
 namespace lanekeeper {
 
@@ -66,17 +67,6 @@ struct LaneSample {
 
   MonotonicTime taken_at{};  // When the last good answer came.
   bool operator==(const LaneSample&) const = default;
-};
-
-// One worker, as it reported itself last.
-struct ReportedWorker {
-  std::string name;
-  WorkerState state = WorkerState::kRunning;
-  int slots = 1;
-  int running = 0;
-  std::chrono::seconds oldest_running{0};  // When it said so.
-  MonotonicTime heard_at{};
-  bool operator==(const ReportedWorker&) const = default;
 };
 
 // The same numbers, whatever moment they were taken at and however many jobs came and went before

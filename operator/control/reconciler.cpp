@@ -71,13 +71,16 @@ Result<void> Reconciler::Prepare(const WorkerPool& pool, PoolState& state) {
       board_->TellStatus(pool.key, state.status);
     }
   }
-  if (state.probed_generation != pool.generation) {
-    for (const Lane& lane : pool.lanes) {
-      probe_.Probe({pool.KeyOf(lane), lane.queue.stream, lane.queue.consumer});
-    }
-    state.probed_generation = pool.generation;
-  }
+  ProbeLanes(pool, state);
   return {};
+}
+
+void Reconciler::ProbeLanes(const WorkerPool& pool, PoolState& state) {
+  if (state.probed_generation == pool.generation) return;
+  for (const Lane& lane : pool.lanes) {
+    probe_.Probe({pool.KeyOf(lane), lane.queue.stream, lane.queue.consumer});
+  }
+  state.probed_generation = pool.generation;
 }
 
 // A lane that left the manifest loses its workload (its jobs get their grace); its stream, with the
@@ -94,8 +97,13 @@ Result<void> Reconciler::DropLanesNotIn(const WorkerPool& pool, PoolState& state
     if (!removed)
       return Wrap(std::move(removed).error(), "removing the workload of " + ToString(key));
   }
+  ForgetLanesNotIn(pool, state);
+  return {};
+}
+
+void Reconciler::ForgetLanesNotIn(const WorkerPool& pool, PoolState& state) {
   for (auto lane = state.lanes.begin(); lane != state.lanes.end();) {
-    if (wanted.count(lane->first) != 0) {
+    if (std::ranges::any_of(pool.lanes, [&](const Lane& l) { return l.name == lane->first; })) {
       ++lane;
       continue;
     }
@@ -104,7 +112,25 @@ Result<void> Reconciler::DropLanesNotIn(const WorkerPool& pool, PoolState& state
     observer_->OnForget(key);
     lane = state.lanes.erase(lane);
   }
-  return {};
+}
+
+void Reconciler::StandBy(const WorkerPool& pool) {
+  PoolState& state = pools_[pool.key];
+  for (const Lane& lane : pool.lanes) state.lanes.try_emplace(lane.name);
+  ProbeLanes(pool, state);
+  ForgetLanesNotIn(pool, state);
+}
+
+void Reconciler::StandDown() {
+  for (auto& [key, state] : pools_) {
+    PoolState begin;
+    begin.probed_generation = state.probed_generation;
+    for (const auto& [lane, kept] : state.lanes) {
+      observer_->OnForget({key.pool_namespace, key.name, lane});
+      begin.lanes.try_emplace(lane);
+    }
+    state = std::move(begin);
+  }
 }
 
 // After the queues were set up, so that jobs are not sent to a lane that has none yet.

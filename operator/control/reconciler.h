@@ -46,6 +46,12 @@ class Reconciler {
   // The object is gone: forgets what was kept for it.
   void Forget(const PoolKey& key);
 
+  // Another operator leads: has the probe listen to the lanes of this pool, and does nothing else.
+  void StandBy(const WorkerPool& pool);
+  // This operator has led and does not any more. Whatever was concluded may have been overtaken:
+  // the next lead begins like a start of the operator, but for the probe, which has listened on.
+  void StandDown();
+
  private:
   struct LaneState {
     scaling::LaneMemory memory;
@@ -100,6 +106,8 @@ class Reconciler {
 
   Result<void> Prepare(const WorkerPool& pool, PoolState& state);
   Result<void> DropLanesNotIn(const WorkerPool& pool, PoolState& state);
+  void ProbeLanes(const WorkerPool& pool, PoolState& state);
+  void ForgetLanesNotIn(const WorkerPool& pool, PoolState& state);
   void EnsureQueue(const WorkerPool& pool, const Lane& lane, const LaneSample& sample,
                    LaneState& state);
   Result<void> ReconcileLanes(const WorkerPool& pool, PoolState& state);

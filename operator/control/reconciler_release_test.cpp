@@ -115,6 +115,35 @@ TEST_F(ReleaseTest, DemandThatComesBackUndrainsBeforeItStartsAnything) {
   EXPECT_EQ(Replicas("long"), 3);
 }
 
+// People drain a worker (`lanekeeper workers drain`) while the lane needs all it has.
+TEST_F(ReleaseTest, WorkerThatSomebodyToldToEndIsLeftAloneAndNotReplaced) {
+  pool.lanes[0].workers.max = 5;
+  FiveWith(5, /*waiting=*/90);
+  probe.End(Key("long"), Worker(1));
+  Passes();
+  probe.SetRunning(Key("long"), Worker(1), 0);
+  Passes();
+  EXPECT_THAT(probe.TakeTold(), IsEmpty()) << "neither undrained nor drained once more";
+  EXPECT_THAT(platform.writes, IsEmpty()) << "neither marked nor replaced";
+  EXPECT_EQ(counts.interrupted, 0);
+}
+
+// Its pod is as drained as one that may go, and its next process would be cut with a new job.
+TEST_F(ReleaseTest, WorkerThatEndsIsReleasedOnlyAfterItWasStartedAnewAndDrained) {
+  FiveWith(0);
+  probe.End(Key("long"), Worker(1));
+  Passes();
+  EXPECT_EQ(Replicas("long"), 1) << "the other four";
+  EXPECT_THAT(Ended(), Not(Contains(Worker(1))));
+  EXPECT_THAT(probe.TakeTold(), Not(Contains("drain long-0001")));
+
+  probe.StartAnew(Key("long"), Worker(1));
+  Passes();
+  EXPECT_THAT(probe.TakeTold(), Contains("drain long-0001"));
+  EXPECT_EQ(Replicas("long"), 0);
+  EXPECT_EQ(counts.interrupted, 0);
+}
+
 TEST_F(ReleaseTest, WorkerThatDoesNotHearIsAskedAgainAtABoundedRate) {
   FiveWith(4);
   probe.workers_obey = false;

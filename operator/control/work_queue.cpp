@@ -1,38 +1,58 @@
 #include "operator/control/work_queue.h"
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 namespace lanekeeper {
 
 void WorkQueue::AddAt(const PoolKey& key, MonotonicTime due) {
   {
     const std::lock_guard lock(mutex_);
-    const auto [entry, added] = due_.try_emplace(key, due);
+    const auto [entry, added] = places_.try_emplace(key);
     if (!added) {
-      if (due >= entry->second) return;
-      entry->second = due;
+      if (due >= entry->second.first) return;
+      line_.erase(entry->second);
     }
+    entry->second = {due, ++added_};
+    line_.emplace(entry->second, key);
   }
   changed_.notify_one();
+}
+
+std::map<WorkQueue::Place, PoolKey>::iterator WorkQueue::Next(MonotonicTime now) {
+  const auto first = line_.begin();
+  if (first == line_.end() || first->first.first != kChanged || !took_change_) return first;
+  const auto timed = line_.upper_bound({kChanged, std::numeric_limits<std::uint64_t>::max()});
+  return timed != line_.end() && timed->first.first <= now ? timed : first;
 }
 
 std::optional<PoolKey> WorkQueue::Take(std::chrono::milliseconds patience) {
   const MonotonicTime give_up = std::chrono::steady_clock::now() + patience;
   std::unique_lock lock(mutex_);
   while (!closed_) {
-    const auto first = std::min_element(
-        due_.begin(), due_.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
+    if (std::exchange(woken_, false)) return std::nullopt;
     const MonotonicTime now = std::chrono::steady_clock::now();
-    if (first != due_.end() && first->second <= now) {
-      PoolKey key = first->first;
-      due_.erase(first);
+    const auto next = Next(now);
+    if (next != line_.end() && next->first.first <= now) {
+      took_change_ = next->first.first == kChanged;
+      PoolKey key = std::move(next->second);
+      line_.erase(next);
+      places_.erase(key);
       return key;
     }
     if (now >= give_up) return std::nullopt;
-    const MonotonicTime wake = first == due_.end() ? give_up : std::min(give_up, first->second);
-    changed_.wait_until(lock, wake);
+    changed_.wait_until(lock, next == line_.end() ? give_up : std::min(give_up, next->first.first));
   }
   return std::nullopt;
+}
+
+void WorkQueue::Wake() {
+  {
+    const std::lock_guard lock(mutex_);
+    woken_ = true;
+  }
+  changed_.notify_one();
 }
 
 void WorkQueue::Close() {
@@ -50,7 +70,7 @@ bool WorkQueue::closed() const {
 
 std::size_t WorkQueue::size() const {
   const std::lock_guard lock(mutex_);
-  return due_.size();
+  return places_.size();
 }
 
 }  // namespace lanekeeper

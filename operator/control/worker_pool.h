@@ -26,6 +26,22 @@ struct PoolKey {
 
 inline std::string ToString(const PoolKey& key) { return key.pool_namespace + "/" + key.name; }
 
+// One value of a Secret of the pool's own namespace.
+struct SecretValue {
+  std::string secret;  // Empty: none.
+  std::string key;
+  auto operator<=>(const SecretValue&) const = default;
+};
+
+// spec.nats: a NATS server, or an account of one, other than the operator's own.
+struct PoolNats {
+  std::string url;                 // nats://… or tls://…, without a user.
+  SecretValue credentials;         // A .creds file, or the seed of an nkey.
+  SecretValue tls_ca;              // Who may have signed the server's certificate.
+  std::string tls_certificate_of;  // A Secret of type kubernetes.io/tls. Empty: none.
+  auto operator<=>(const PoolNats&) const = default;
+};
+
 enum class LaneClass { kShort, kLong, kGpu };
 enum class StorageKind { kFile, kMemory };
 
@@ -83,8 +99,9 @@ struct Lane {
   LaneJobs jobs;
   LaneWorkers workers;
   LaneScaling scaling;
-  AdmissionPolicy admission;  // The gateway's.
-  std::string template_json;  // The lane's own PodTemplateSpec or the pool's, untouched.
+  AdmissionPolicy admission;     // The gateway's.
+  std::string template_json;     // The lane's own PodTemplateSpec or the pool's, untouched.
+  std::optional<PoolNats> nats;  // The pool's: part of what its workload is made from.
   bool operator==(const Lane&) const = default;
 };
 
@@ -100,6 +117,7 @@ struct WorkerPool {
   std::vector<Route> routes;   // 0..kRoutesMax, unique types, each to a lane of the pool.
   Routing routing = Routing::kRoutes;
   scaling::PoolBudget budget;
+  std::optional<PoolNats> nats;  // Nothing: the operator's own connection.
   bool operator==(const WorkerPool&) const = default;
 
   LaneKey KeyOf(const Lane& lane) const { return {key.pool_namespace, key.name, lane.name}; }

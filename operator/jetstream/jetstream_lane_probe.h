@@ -33,6 +33,9 @@ struct LaneProbeStats {
   std::uint64_t reports_unreadable = 0;
   int lanes = 0;
   int taps_armed = 0;
+  int lanes_answered = 0;  // Those whose last word is a good answer.
+  // Of all lanes, how long ago the last good answer came; since it was added when there was none.
+  std::chrono::nanoseconds sample_age_max{0};
 };
 
 class JetStreamLaneProbe final : public LaneProbe {

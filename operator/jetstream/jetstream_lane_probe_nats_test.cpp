@@ -131,6 +131,24 @@ TEST_F(ProbeTest, SeesALaneThatIsPausedAndThatItGoesOn) {
   EXPECT_TRUE(Sees([](const LaneSample& s) { return !s.paused && s.waiting == 2; }));
 }
 
+TEST_F(ProbeTest, SaysHowManyLanesAnswerAndHowOldTheOldestSampleIs) {
+  const LaneKey later{"studio", "media", "later"};
+  MakeQueue();
+  Begin({.sample_interval = milliseconds(10)});
+  probe_->Probe(LaneOf(later));
+  EXPECT_TRUE(Eventually([&] {
+    const LaneProbeStats stats = probe_->stats();
+    return stats.lanes == 2 && stats.lanes_answered == 1;
+  }));
+  // The other is sampled all the time.
+  EXPECT_TRUE(Eventually([&] { return probe_->stats().sample_age_max > milliseconds(500); }));
+  ASSERT_TRUE(nats::EnsureJobQueue(jetstream_, later, {}).has_value());
+  EXPECT_TRUE(Eventually([&] {
+    const LaneProbeStats stats = probe_->stats();
+    return stats.lanes_answered == 2 && stats.sample_age_max < milliseconds(500);
+  }));
+}
+
 TEST_F(ProbeTest, TellsOfChangesOnly) {
   MakeQueue();
   Begin({.sample_interval = milliseconds(10)});

@@ -131,7 +131,7 @@ class JetStreamLedger::Writer {
   void Run(const std::stop_token& stop) {
     while (!stop.stop_requested()) {
       TellOfDrops();
-      if (!connection_.Connected()) {
+      if (!connection_.Connected() || !(StreamReady() || MayWrite())) {
         Sleep(stop, kConnectionPoll);
       } else if (!StreamReady()) {
         SetUp(stop);
@@ -183,7 +183,22 @@ class JetStreamLedger::Writer {
     return !desk_->waiting.empty() && desk_->unanswered < options_.unanswered_max;
   }
 
+  bool MayWrite() const {
+    return options_.leadership == nullptr || options_.leadership->Current().has_value();
+  }
+  // Another operator may have decided since.
+  bool IsOver(const LedgerEntry& entry) const {
+    if (options_.leadership == nullptr) return false;
+    const std::optional<Lead> lead = options_.leadership->Current();
+    return !lead || lead->epoch != entry.epoch;
+  }
+
   void Send(const LedgerEntry& entry) {
+    if (IsOver(entry)) {
+      const std::lock_guard lock(desk_->mutex);
+      --desk_->unanswered;
+      return desk_->Drop("this operator does not lead any more");
+    }
     connection_.RequestAsync(LedgerSubject(entry.key), WriteLedgerEntry(entry), {},
                              options_.answer_timeout,
                              [desk = desk_](const Result<nats::Message>& answer) {
@@ -216,6 +231,11 @@ class JetStreamLedger::Writer {
       }
     }
     for (const LedgerEntry& entry : rest) {
+      if (IsOver(entry)) {
+        const std::lock_guard lock(desk_->mutex);
+        desk_->Drop("this operator does not lead any more");
+        continue;
+      }
       const auto sent = connection_.Publish(LedgerSubject(entry.key), WriteLedgerEntry(entry));
       const std::lock_guard lock(desk_->mutex);
       if (sent) {

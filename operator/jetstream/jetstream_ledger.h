@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "operator/control/leadership.h"
 #include "operator/control/ledger.h"
 #include "worker-runtime/base/result.h"
 #include "worker-runtime/nats/connection.h"
@@ -23,6 +24,9 @@ struct LedgerOptions {
   int unanswered_max = 64;         // Entries sent and not yet known to be stored.
   std::chrono::milliseconds answer_timeout{5000};
   std::chrono::milliseconds retry_wait{1000};  // Of setting up the stream; grows to 30 times that.
+  // Not null: nothing is written but while this operator leads, and no entry of a lead that is
+  // over. Outlives the ledger.
+  const Leadership* leadership = nullptr;
 };
 
 inline constexpr std::int64_t kLedgerBytesMin = 4LL << 20;

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "operator/control/fake_leadership.h"
+#include "operator/jetstream/ledger_decisions.h"
 #include "operator/jetstream/ledger_json.h"
 #include "worker-runtime/nats/queue_setup.h"
 #include "worker-runtime/nats/testing/nats_test.h"
@@ -116,6 +118,51 @@ class RandomDecisions {
 
   std::mt19937_64 random_{20261125};
 };
+
+TEST_F(LedgerTest, DecisionsOfALaneAreReadTheNewestFirstAndNoneBeforeThereIsALedger) {
+  const auto log = MakeDecisionLog(*connection_);
+  const auto none = log->Last(key_, 5);
+  ASSERT_TRUE(none) << none.error().detail;
+  EXPECT_TRUE(none->empty());
+  Begin();
+  Record(0, 4);
+  ASSERT_TRUE(Stored(4));
+  const auto last = log->Last(key_, 2);
+  ASSERT_TRUE(last) << last.error().detail;
+  ASSERT_EQ(last->size(), 2u);
+  EXPECT_EQ((*last)[0].sentence, "entry 3");
+  EXPECT_EQ((*last)[1].sentence, "entry 2");
+  server_.Kill();
+  EXPECT_EQ(log->Last(key_, 2).error().type, gateway::ProblemType::kQueueUnavailable);
+}
+
+TEST_F(LedgerTest, StandbyWritesNothingNotEvenTheStream) {
+  FakeLeadership leadership;
+  Begin({.leadership = &leadership});
+  Record(0, 3);
+  ASSERT_TRUE(Eventually([&] { return connection_->Connected(); }));
+  EXPECT_FALSE(jetstream_.StreamInfo(kLedgerStream));
+  EXPECT_EQ(ledger_->stored(), 0U);
+}
+
+TEST_F(LedgerTest, EntryOfALeadThatIsOverIsDropped) {
+  FakeLeadership leadership;
+  Begin({.leadership = &leadership});
+  LedgerEntry entry = Entry(1);
+  entry.epoch = 1;
+  ledger_->Record(entry);  // Waits for the stream.
+  leadership.Set(LeadOf(2));
+  entry = Entry(2);
+  entry.leader = "me";
+  entry.epoch = 2;
+  ledger_->Record(entry);
+  ASSERT_TRUE(Stored(1));
+  EXPECT_TRUE(Eventually([&] { return ledger_->dropped() == 1; }));
+  const LedgerPage page = Read(10);
+  ASSERT_EQ(page.entries.size(), 1U);
+  EXPECT_EQ(page.entries[0].sentence, "entry 2");
+  EXPECT_EQ(page.entries[0].epoch, 2);
+}
 
 TEST_F(LedgerTest, EveryDecisionIsMadeAgainFromWhatIsReadBack) {
   Begin();

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "worker-runtime/base/log.h"
+#include "worker-runtime/base/text.h"
 #include "worker-runtime/job/job.h"
 #include "worker-runtime/job/names.h"
 #include "worker-runtime/nats/jetstream.h"
@@ -35,6 +36,15 @@ constexpr std::string_view kDeleted = "DEL";
 
 // Nothing: the key is not there.
 using Value = std::optional<std::string>;
+
+// What tells one value from another. The values themselves would be as large again as those that
+// are wanted; two that nobody means to collide do not.
+struct Digest {
+  std::size_t bytes = 0;
+  std::uint64_t hash = 0;
+  bool operator==(const Digest&) const = default;
+};
+Digest DigestOf(std::string_view value) { return {value.size(), Fnv1a(value)}; }
 
 // "$KV.LK_pools.studio.media.spec" → studio/media. Nothing for keys that are not the operator's.
 std::optional<PoolKey> PoolOfSubject(std::string_view subject) {
@@ -111,6 +121,22 @@ class JetStreamPoolBoard::Writer {
     changed_.notify_one();
   }
 
+  void Spare(const PoolKey& key) {
+    const std::lock_guard lock(mutex_);
+    existing_.insert(key);
+  }
+
+  void StartOver() {
+    const std::lock_guard lock(mutex_);
+    wanted_.clear();
+    dirty_.clear();
+    queued_.clear();
+    existing_.clear();
+    synced_ = false;
+    sweep_ = false;
+    start_over_ = true;
+  }
+
   std::uint64_t written() const {
     const std::lock_guard lock(mutex_);
     return written_;
@@ -135,10 +161,10 @@ class JetStreamPoolBoard::Writer {
 
   void Run(const std::stop_token& stop) {
     while (!stop.stop_requested()) {
-      if (!connection_.Connected()) {
+      if (!connection_.Connected() || !MayWrite()) {
         ready_ = false;
         Sleep(stop, kConnectionPoll);
-      } else if (!ready_ || epoch_ != connection_.Epoch() || RaisedReplicas()) {
+      } else if (!ready_ || epoch_ != connection_.Epoch() || RaisedReplicas() || StartsOver()) {
         SetUp(stop);
       } else if (std::chrono::steady_clock::now() >= recheck_at_) {
         Recheck();
@@ -148,6 +174,15 @@ class JetStreamPoolBoard::Writer {
         writing_ = false;
       }
     }
+  }
+
+  bool MayWrite() const {
+    return options_.leadership == nullptr || options_.leadership->Current().has_value();
+  }
+
+  bool StartsOver() const {
+    const std::lock_guard lock(mutex_);
+    return start_over_;
   }
 
   bool RaisedReplicas() const {
@@ -180,6 +215,7 @@ class JetStreamPoolBoard::Writer {
     {
       const std::lock_guard lock(mutex_);
       replicas = replicas_;
+      start_over_ = false;
     }
     epoch_ = connection_.Epoch();
     const Result<void> made = nats::EnsureBucket(
@@ -197,7 +233,7 @@ class JetStreamPoolBoard::Writer {
   }
 
   Result<void> ReadBucket(const std::stop_token& stop) {
-    std::map<std::string, std::string, std::less<>> stored;
+    std::map<std::string, Digest, std::less<>> stored;
     const auto state = jetstream_.StreamInfo(kPoolStream, "$KV." + std::string(kPoolBucket) + ".>");
     if (!state) return nats::Wrap(state.error(), "reading what gateways were told");
     for (const auto& [subject, count] : state->subjects) {
@@ -206,7 +242,9 @@ class JetStreamPoolBoard::Writer {
       auto last = jetstream_.LastMessage(kPoolStream, subject);
       if (!last && last.error().cause == ApiCause::kMessageMissing) continue;
       if (!last) return nats::Wrap(last.error(), "reading what gateways were told");
-      if (Value value = ValueOf(*std::move(last))) stored.emplace(subject, *std::move(value));
+      if (const Value value = ValueOf(*std::move(last))) {
+        stored.emplace(subject, DigestOf(*value));
+      }
     }
     stored_ = std::move(stored);
     last_sequence_ = state->last_sequence;
@@ -239,9 +277,10 @@ class JetStreamPoolBoard::Writer {
       value = found->second;
     }
     const auto stored = stored_.find(subject);
-    const bool same =
-        value ? stored != stored_.end() && stored->second == *value : stored == stored_.end();
+    const bool same = value ? stored != stored_.end() && stored->second == DigestOf(*value)
+                            : stored == stored_.end();
     if (!same) {
+      if (!MayWrite()) return;  // Another leads, and tells its own.
       const auto ack =
           value ? jetstream_.PublishAck(subject, *value)
                 : jetstream_.PublishAck(subject, "",
@@ -249,7 +288,7 @@ class JetStreamPoolBoard::Writer {
       if (!ack) return WriteFailed(subject, ack.error(), stop);
       last_sequence_ = ack->sequence;
       if (value) {
-        stored_.insert_or_assign(subject, *value);
+        stored_.insert_or_assign(subject, DigestOf(*value));
       } else {
         stored_.erase(stored);
       }
@@ -312,12 +351,13 @@ class JetStreamPoolBoard::Writer {
   std::set<PoolKey> existing_;
   bool synced_ = false;  // existing_ is complete.
   bool sweep_ = false;
+  bool start_over_ = false;  // What the bucket has is to be read again.
   int replicas_ = 1;
   int replicas_made_ = 1;
   std::uint64_t written_ = 0;
 
   // Of the thread only.
-  std::map<std::string, std::string, std::less<>> stored_;  // What the bucket has.
+  std::map<std::string, Digest, std::less<>> stored_;  // What the bucket has.
   std::uint64_t last_sequence_ = 0;
   bool ready_ = false;
   std::uint64_t epoch_ = 0;
@@ -347,6 +387,8 @@ void JetStreamPoolBoard::TellStatus(const PoolKey& key, const PoolStatus& status
 
 void JetStreamPoolBoard::Forget(const PoolKey& key) { writer_->Forget(key); }
 void JetStreamPoolBoard::KeepOnly(const std::vector<PoolKey>& pools) { writer_->KeepOnly(pools); }
+void JetStreamPoolBoard::Spare(const PoolKey& key) { writer_->Spare(key); }
+void JetStreamPoolBoard::StartOver() { writer_->StartOver(); }
 std::uint64_t JetStreamPoolBoard::written() const { return writer_->written(); }
 std::size_t JetStreamPoolBoard::waiting() const { return writer_->waiting(); }
 

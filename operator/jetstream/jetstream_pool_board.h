@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "operator/control/leadership.h"
 #include "operator/control/pool_board.h"
 #include "worker-runtime/nats/connection.h"
 
@@ -25,6 +26,8 @@ struct PoolBoardOptions {
   std::chrono::milliseconds retry_wait{1000};  // After a failure; grows to 30 times that.
   // How often it is looked whether the bucket is still there and nobody else wrote to it.
   std::chrono::milliseconds recheck_interval{60'000};
+  // Not null: nothing is written but while this operator leads. Outlives the board.
+  const Leadership* leadership = nullptr;
 };
 
 // What waits to be written is the last value of each key, so it is bounded by the pools there are.
@@ -48,6 +51,8 @@ class JetStreamPoolBoard final : public PoolBoard {
   void TellStatus(const PoolKey& key, const PoolStatus& status) override;
   void Forget(const PoolKey& key) override;
   void KeepOnly(const std::vector<PoolKey>& pools) override;
+  void Spare(const PoolKey& key) override;
+  void StartOver() override;
 
   std::uint64_t written() const;  // Since the start, removals included.
   // Values not yet written, or not yet found to be there.

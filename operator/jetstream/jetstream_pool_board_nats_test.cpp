@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "operator/control/fake_leadership.h"
 #include "worker-runtime/job/job.h"
 #include "worker-runtime/nats/pool_brief_json.h"
 #include "worker-runtime/nats/queue_setup.h"
@@ -105,6 +106,35 @@ TEST_F(PoolBoardTest, WhatWasToldCanBeRead) {
   const auto read = nats::ReadPoolBrief(Spec(media_.key).value_or(""));
   ASSERT_TRUE(read.has_value()) << read.error().message;
   EXPECT_EQ(*read, BriefOf(media_));
+}
+
+TEST_F(PoolBoardTest, StandbyWritesNothingAndTellsWhatIsTrueOnceItLeads) {
+  FakeLeadership leadership;
+  leadership.Set(LeadOf(1));
+  Begin({.leadership = &leadership});
+  board_->TellStatus(media_.key, StatusOf(1));
+  ASSERT_TRUE(SaysStatus(media_.key, 1));
+  leadership.Set(std::nullopt);
+  board_->TellStatus(media_.key, StatusOf(2));  // It does not know yet.
+
+  const auto leader = MakeBoard();
+  leader->Start();
+  leader->TellStatus(media_.key, StatusOf(3));
+  ASSERT_TRUE(SaysStatus(media_.key, 3));
+  ASSERT_TRUE(Settled(*leader));
+  leader->Stop();
+  const std::uint64_t sequence = LastSequence();
+
+  board_->StartOver();
+  board_->KeepOnly({media_.key});
+  leadership.Set(LeadOf(3));
+  const WorkerPool other = PoolNamed("other");
+  board_->Tell(other);  // Comes after all that was told before.
+  ASSERT_TRUE(Says(other));
+  EXPECT_EQ(Status(media_.key), StatusText(StatusOf(3)));
+  board_->TellStatus(media_.key, StatusOf(1));  // The same as in its first lead, and news now.
+  EXPECT_TRUE(SaysStatus(media_.key, 1));
+  EXPECT_GT(LastSequence(), sequence);
 }
 
 TEST_F(PoolBoardTest, TheBucketForgetsNothingByItself) {

@@ -55,6 +55,42 @@ TEST_F(QueuesTest, MakesTheRecordsUnlessALaneKeepsNone) {
   }
 }
 
+TEST_F(QueuesTest, RecordsAreMadeForALaterLaneWhenTheFirstKeepsNone) {
+  WorkerPool pool = Pool();
+  pool.lanes.push_back(pool.lanes[0]);
+  pool.lanes[0].jobs.tracking = Tracking::kNone;
+  pool.lanes[1].name = "long";
+  pool.lanes[1].queue.stream = JobStreamName(pool.KeyOf(pool.lanes[1]));
+  ASSERT_TRUE(queues_.Ensure(pool, pool.lanes[0]).has_value());
+  EXPECT_FALSE(jetstream_.StreamInfo(kRecordStream).has_value());
+  ASSERT_TRUE(queues_.Ensure(pool, pool.lanes[1]).has_value());
+  EXPECT_TRUE(jetstream_.StreamInfo(kRecordStream).has_value());
+}
+
+TEST_F(QueuesTest, WhatLanesHaveInCommonIsMadeAnewWithALaneThatComesAgain) {
+  WorkerPool pool = Pool();
+  pool.lanes.push_back(pool.lanes[0]);
+  pool.lanes[1].name = "long";
+  pool.lanes[1].queue.stream = JobStreamName(pool.KeyOf(pool.lanes[1]));
+  for (const Lane& lane : pool.lanes) ASSERT_TRUE(queues_.Ensure(pool, lane).has_value());
+  for (const char* stream : {"LK_studio_media_DEAD", "KV_LK_jobs"}) {
+    ASSERT_TRUE(jetstream_.DeleteStream(stream).has_value());
+  }
+  ASSERT_TRUE(queues_.Ensure(pool, pool.lanes[1]).has_value());
+  EXPECT_TRUE(jetstream_.StreamInfo("LK_studio_media_DEAD").has_value());
+  EXPECT_TRUE(jetstream_.StreamInfo(kRecordStream).has_value());
+}
+
+TEST_F(QueuesTest, AnotherPoolHasDeadLettersOfItsOwn) {
+  WorkerPool one = Pool();
+  WorkerPool two = Pool();
+  two.key.name = "print";
+  two.lanes[0].queue.stream = JobStreamName(two.KeyOf(two.lanes[0]));
+  ASSERT_TRUE(queues_.Ensure(one, one.lanes[0]).has_value());
+  ASSERT_TRUE(queues_.Ensure(two, two.lanes[0]).has_value());
+  EXPECT_TRUE(jetstream_.StreamInfo("LK_studio_print_DEAD").has_value());
+}
+
 TEST_F(QueuesTest, JobsOfAnExternalQueueHaveRecordsToo) {
   WorkerPool pool = Pool();
   pool.lanes[0].queue = {.external = true, .stream = "THEIRS", .consumer = "theirs"};

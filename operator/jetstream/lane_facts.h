@@ -2,7 +2,7 @@
 #pragma once
 
 #include "operator/control/ports.h"
-#include "operator/jetstream/worker_roster.h"
+#include "worker-runtime/job/worker_roster.h"
 #include "worker-runtime/nats/jetstream_answers.h"
 
 namespace lanekeeper {

@@ -109,7 +109,8 @@ void ForEachField(Decision& decision, Field&& field) {
 template <typename Entry, typename Field>
 requires std::is_same_v<std::remove_const_t<Entry>, LedgerEntry>
 void ForEachField(Entry& entry, Field&& field) {
-  auto& [key, time, policy, observation, decided, applied, observed_only, sentence] = entry;
+  auto& [key, time, policy, observation, decided, applied, observed_only, sentence, leader, epoch] =
+      entry;
   field("lane", key);
   field("time", time);
   field("policy", policy);
@@ -118,6 +119,8 @@ void ForEachField(Entry& entry, Field&& field) {
   field("applied", applied);
   field("observed_only", observed_only);
   field("sentence", sentence);
+  field("leader", leader);
+  field("epoch", epoch);
 }
 
 // ---- Words ----
@@ -327,6 +330,10 @@ tl::unexpected<Error> Bad(std::string_view what) {
 std::string WriteLedgerEntry(const LedgerEntry& entry) {
   json object = ToJson(entry);
   object["v"] = kVersion;
+  if (entry.leader.empty()) {  // There was one operator.
+    object.erase("leader");
+    object.erase("epoch");
+  }
   return object.dump(-1, ' ', false, json::error_handler_t::replace);
 }
 
@@ -338,6 +345,8 @@ Result<LedgerEntry> ReadLedgerEntry(std::string_view text) {
   if (const auto seen = object.find("observation"); seen != object.end() && seen->is_object()) {
     seen->emplace("lane_paused", false);
   }
+  object.emplace("leader", "");
+  object.emplace("epoch", 0);
   const auto version = object.find("v");
   if (version == object.end() || !version->is_number_unsigned()) return Bad("v");
   if (version->get<std::uint64_t>() > kVersion) {

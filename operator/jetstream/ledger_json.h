@@ -2,10 +2,12 @@
 //
 //   {"v":1,"time":"2026-11-25T22:41:07.120Z","lane":{"namespace":"studio","pool":"media",
 //    "lane":"short"},"policy":{…},"observation":{…,"estimate":{…}},"decided":{…},"applied":{…},
-//    "observed_only":false,"sentence":"…"}
+//    "observed_only":false,"sentence":"…","leader":"lanekeeper-operator-7f6…","epoch":12}
 //
-// Complete: what is read is what was written, to the last bit of a double, so that a decision can
-// be made again. Durations are whole milliseconds. Optional fields that are empty are left out.
+// `leader` and `epoch` are left out where one operator runs, and are not in entries of before there
+// were several. Complete: what is read is what was written, to the last bit of a double, so that a
+// decision can be made again. Durations are whole milliseconds. Optional fields that are empty are
+// left out.
 #pragma once
 
 #include <string>

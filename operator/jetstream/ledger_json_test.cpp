@@ -63,6 +63,8 @@ LedgerEntry Full() {
                   .terms = {{Term::kBusyFloor, 16}}},
       .observed_only = true,
       .sentence = "held \"up\"\nby ä",
+      .leader = "operator-7f6_12ab",
+      .epoch = 17,
   };
 }
 
@@ -101,6 +103,20 @@ TEST(LedgerJson, EveryReasonTermAndDoubtComesBack) {
   }
 }
 
+TEST(LedgerJson, EntryOfOneOperatorNamesNoLeaderAndIsReadAsSuch) {
+  const json entry = json::parse(WriteLedgerEntry({}));
+  EXPECT_FALSE(entry.contains("leader"));
+  EXPECT_FALSE(entry.contains("epoch"));
+  json old = json::parse(WriteLedgerEntry(Full()));
+  old.erase("leader");
+  old.erase("epoch");
+  const auto read = ReadLedgerEntry(old.dump());
+  ASSERT_TRUE(read.has_value()) << read.error().message;
+  EXPECT_EQ(read->leader, "");
+  EXPECT_EQ(read->epoch, 0);
+  EXPECT_EQ(read->sentence, Full().sentence);
+}
+
 TEST(LedgerJson, IgnoresFieldsItDoesNotKnow) {
   json entry = json::parse(WriteLedgerEntry(Full()));
   entry["from the future"] = 1;
@@ -128,6 +144,7 @@ TEST(LedgerJson, NamesTheFieldThatIsMissing) {
     const json::json_pointer pointer(path);
     if (path.ends_with("/limited") || path.ends_with("/target_wait_ms")) continue;
     if (path.find("/terms/") != std::string::npos || path.ends_with("/lane_paused")) continue;
+    if (path == "/leader" || path == "/epoch") continue;
     json entry = whole;
     entry[pointer.parent_pointer()].erase(pointer.back());
     const auto read = ReadLedgerEntry(entry.dump());
@@ -141,6 +158,8 @@ TEST(LedgerJson, NamesTheFieldThatIsNonsense) {
       {"/v", 2},
       {"/v", "1"},
       {"/time", "yesterday"},
+      {"/epoch", "7"},
+      {"/leader", 7},
       {"/lane", "studio"},
       {"/lane/pool", 1},
       {"/policy", nullptr},

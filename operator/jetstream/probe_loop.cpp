@@ -68,13 +68,15 @@ LaneSample JetStreamLaneProbe::Loop::Latest(const LaneKey& key) const {
 std::vector<ReportedWorker> JetStreamLaneProbe::Loop::Workers(const LaneKey& key) const {
   const std::lock_guard lock(latest_mutex_);
   const auto found = latest_.find(key);
-  return found == latest_.end() ? std::vector<ReportedWorker>{} : found->second.roster.Workers();
+  if (found == latest_.end() || !found->second.roster) return {};
+  return found->second.roster->Workers();
 }
 
 ServiceCounts JetStreamLaneProbe::Loop::Served(const LaneKey& key) const {
   const std::lock_guard lock(latest_mutex_);
   const auto found = latest_.find(key);
-  return found == latest_.end() ? ServiceCounts{} : found->second.roster.served();
+  if (found == latest_.end() || !found->second.roster) return {};
+  return found->second.roster->served();
 }
 
 // The answer goes where all reports of the worker go. Over an inbox it could overtake, or be
@@ -88,8 +90,15 @@ void JetStreamLaneProbe::Loop::Tell(const LaneKey& key, const std::string& worke
 }
 
 LaneProbeStats JetStreamLaneProbe::Loop::stats() const {
+  const MonotonicTime now = clock_.Now();
   const std::lock_guard lock(latest_mutex_);
-  return stats_;
+  LaneProbeStats stats = stats_;
+  for (const auto& [key, lane] : latest_) {
+    stats.lanes_answered += lane.sample.doubt == Doubt::kNone ? 1 : 0;
+    stats.sample_age_max = std::max<std::chrono::nanoseconds>(
+        stats.sample_age_max, now - std::max(lane.sample.taken_at, lane.added_at));
+  }
+  return stats;
 }
 
 // Handlers run on libnats' threads: they only read the subject and post.
@@ -174,11 +183,12 @@ void JetStreamLaneProbe::Loop::Handle(AddLane&& mail) {
     lane.counted.reset();
     LaneSample fresh{.dead_letters = lane.sample.dead_letters,
                      .arrivals_total = lane.sample.arrivals_total};
-    ApplyRoster(lane.view->roster.totals(), &fresh);
+    if (lane.view->roster) ApplyRoster(lane.view->roster->totals(), &fresh);
     lane.sample = std::move(fresh);
   } else {
     const std::lock_guard lock(latest_mutex_);
     lane.view = &latest_[mail.lane.key];
+    lane.view->added_at = now;
     stats_.lanes = static_cast<int>(lanes_.size());
     PoolState& pool = pools_[PoolOf(mail.lane.key)];
     if (++pool.lanes == 1) pool.due = now;
@@ -238,8 +248,10 @@ void JetStreamLaneProbe::Loop::Handle(HeardReport&& mail) {
   {
     const std::lock_guard lock(latest_mutex_);
     ++stats_.reports;
-    lane->view->roster.Record(*mail.report, clock_.Now());
-    ApplyRoster(lane->view->roster.totals(), &lane->sample);
+    std::unique_ptr<WorkerRoster>& roster = lane->view->roster;
+    if (!roster) roster = std::make_unique<WorkerRoster>();
+    roster->Record(*mail.report, clock_.Now());
+    ApplyRoster(roster->totals(), &lane->sample);
   }
   Publish(*lane);
 }
@@ -252,13 +264,15 @@ void JetStreamLaneProbe::Loop::ExpireWorkers() {
 }
 
 void JetStreamLaneProbe::Loop::ExpireWorkers(LaneState& lane, MonotonicTime now) {
-  const RosterTotals before = lane.view->roster.totals();  // Only this thread changes it.
+  WorkerRoster* const roster = lane.view->roster.get();  // Only this thread changes it.
+  if (roster == nullptr) return;
+  const RosterTotals before = roster->totals();
   {
     const std::lock_guard lock(latest_mutex_);
-    lane.view->roster.Expire(now);
-    ApplyRoster(lane.view->roster.totals(), &lane.sample);
+    roster->Expire(now);
+    ApplyRoster(roster->totals(), &lane.sample);
   }
-  if (lane.view->roster.totals() != before) Publish(lane);
+  if (roster->totals() != before) Publish(lane);
 }
 
 void JetStreamLaneProbe::Loop::Handle(nats::ConnectionChange&& mail) {

@@ -16,7 +16,7 @@
 
 #include "operator/jetstream/jetstream_lane_probe.h"
 #include "operator/jetstream/probe_mailbox.h"
-#include "operator/jetstream/worker_roster.h"
+#include "worker-runtime/job/worker_roster.h"
 #include "worker-runtime/nats/jetstream_answers.h"
 
 namespace lanekeeper {
@@ -40,7 +40,8 @@ class JetStreamLaneProbe::Loop {
   // What any thread may look at; under latest_mutex_.
   struct LaneView {
     LaneSample sample;
-    WorkerRoster roster;
+    std::unique_ptr<WorkerRoster> roster;  // Since the first report: most lanes rest.
+    MonotonicTime added_at{};
   };
   struct LaneState {
     ProbedLane lane;

@@ -106,6 +106,7 @@ class ApiClient::Connection {
         client_(BaseUri(config), HttpConfig(config, tls_)) {}
 
   TokenSource& tokens() { return tokens_; }
+  const Options& options() const { return options_; }
 
   Result<Answer> Call(const Request& request, const std::string& token,
                       const CallOptions& options) {
@@ -121,8 +122,14 @@ class ApiClient::Connection {
     });
   }
 
-  Result<Answer> Stream(const Request& request, const std::string& token, milliseconds silence_max,
-                        const OnLine& on_line, const std::stop_token& stop) {
+  struct StreamTimes {
+    milliseconds answer;   // Until the whole head is there.
+    milliseconds silence;  // Between two pieces.
+    MonotonicTime end;     // Of all of it.
+  };
+
+  Result<Answer> Stream(const Request& request, const std::string& token, const StreamTimes& times,
+                        const Take& take, const std::stop_token& stop) {
     return Guarded([&]() -> Result<Answer> {
       Cancellation cancellation;
       // Whichever way this ends, the connection of a watch that is not over is of no more use.
@@ -132,16 +139,16 @@ class ApiClient::Connection {
       } const cancel_at_end{cancellation};
 
       const auto head = client_.request(Build(request, token, false), cancellation.get_token());
-      const MonotonicTime deadline = Now() + kWatchAnswerDeadline;
+      const MonotonicTime deadline = std::min(times.end, Now() + times.answer);
       if (!WaitForTask(head, deadline, stop)) {
-        return tl::unexpected<Error>(NoAnswer(stop, kWatchAnswerDeadline));
+        return tl::unexpected<Error>(NoAnswer(stop, times.answer));
       }
       if (head.get().status_code() == web::http::status_codes::OK) {
-        return ReadLines(head.get(), silence_max, on_line, stop);
+        return ReadPieces(head.get(), times, take, stop);
       }
       const auto whole = ReadBody(head.get());
       if (!WaitForTask(whole, deadline, stop)) {
-        return tl::unexpected<Error>(NoAnswer(stop, kWatchAnswerDeadline));
+        return tl::unexpected<Error>(NoAnswer(stop, times.answer));
       }
       return ToAnswer(whole.get());
     });
@@ -154,7 +161,8 @@ class ApiClient::Connection {
     if (!request.query.empty()) uri += "?" + request.query;
     http.set_request_uri(uri);
     http.headers().add("Host", server_);
-    http.headers().add("Accept", "application/json");
+    for (const auto& [name, value] : request.headers) http.headers().add(name, value);
+    if (!http.headers().has("Accept")) http.headers().add("Accept", "application/json");
     http.headers().add("User-Agent", "lanekeeper");
     if (!token.empty()) http.headers().add("Authorization", "Bearer " + token);
     if (!request.body.empty()) http.set_body(request.body, request.content_type);
@@ -170,16 +178,16 @@ class ApiClient::Connection {
     return http;
   }
 
-  Result<Answer> ReadLines(const http_response& response, milliseconds silence_max,
-                           const OnLine& on_line, const std::stop_token& stop) const {
-    LineSplitter lines(options_.line_bytes_max);
+  static Result<Answer> ReadPieces(const http_response& response, const StreamTimes& times,
+                                   const Take& take, const std::stop_token& stop) {
     auto stream = response.body().streambuf();
     std::array<std::uint8_t, 16 * 1024> bytes;
     while (true) {
       // One byte to wait for, then whatever came with it.
       const auto first = stream.bumpc();
-      if (!first.is_done() && !WaitForTask(first, Now() + silence_max, stop)) {
-        return tl::unexpected<Error>(NoAnswer(stop, silence_max));
+      const MonotonicTime until = std::min(times.end, Now() + times.silence);
+      if (!first.is_done() && !WaitForTask(first, until, stop)) {
+        return tl::unexpected<Error>(NoAnswer(stop, times.silence));
       }
       const int byte = first.get();
       if (byte == Concurrency::streams::char_traits<std::uint8_t>::eof()) {
@@ -188,10 +196,8 @@ class ApiClient::Connection {
       bytes[0] = static_cast<std::uint8_t>(byte);
       const std::size_t more = std::min(stream.in_avail(), bytes.size() - 1);
       const std::size_t count = 1 + (more > 0 ? stream.getn(bytes.data() + 1, more).get() : 0);
-      const Result<bool> go_on =
-          lines.Add({reinterpret_cast<const char*>(bytes.data()), count}, on_line);
-      if (!go_on) return tl::unexpected<Error>(go_on.error());
-      if (!*go_on || stop.stop_requested()) return Answer{.status = web::http::status_codes::OK};
+      const bool go_on = take({reinterpret_cast<const char*>(bytes.data()), count});
+      if (!go_on || stop.stop_requested()) return Answer{.status = web::http::status_codes::OK};
     }
   }
 
@@ -256,15 +262,44 @@ Result<Answer> ApiClient::Exchange(const Request& request, const CallOptions& op
 
 Result<Answer> ApiClient::Stream(const Request& request, milliseconds silence_max,
                                  const OnLine& on_line, std::stop_token stop) {
+  const auto once = [&](const std::string& token) -> Result<Answer> {
+    LineSplitter lines(connection_->options().line_bytes_max);
+    std::optional<Error> broken;
+    Result<Answer> answer = connection_->Stream(
+        request, token,
+        {.answer = kWatchAnswerDeadline, .silence = silence_max, .end = MonotonicTime::max()},
+        [&](std::string_view bytes) {
+          const Result<bool> go_on = lines.Add(bytes, on_line);
+          if (!go_on) broken = go_on.error();
+          return go_on && *go_on;
+        },
+        stop);
+    if (broken) return tl::unexpected<Error>(*std::move(broken));
+    return answer;
+  };
   ++requests_;
   const std::string token = connection_->tokens().Current(Now());
-  Result<Answer> answer = connection_->Stream(request, token, silence_max, on_line, stop);
+  Result<Answer> answer = once(token);
   if (answer && answer->status == web::http::status_codes::Unauthorized &&
       connection_->tokens().Renew(token, Now())) {
-    answer = connection_->Stream(request, connection_->tokens().Current(Now()), silence_max,
-                                 on_line, stop);
+    answer = once(connection_->tokens().Current(Now()));
   }
   return answer;
+}
+
+Result<Answer> ApiClient::Forward(const Request& request, const CallOptions& options) {
+  ++requests_;
+  if (IsWrite(request)) ++writes_;
+  return connection_->Call(request, connection_->tokens().Current(Now()), options);
+}
+
+Result<Answer> ApiClient::ForwardStream(const Request& request, const CallOptions& options,
+                                        milliseconds silence_max, const Take& take) {
+  ++requests_;
+  return connection_->Stream(
+      request, connection_->tokens().Current(Now()),
+      {.answer = silence_max, .silence = silence_max, .end = Now() + options.deadline}, take,
+      options.stop);
 }
 
 }  // namespace lanekeeper::kubernetes

@@ -34,6 +34,17 @@ class ApiClient final : public Api {
   Result<Answer> Stream(const Request& request, std::chrono::milliseconds silence_max,
                         const OnLine& on_line, std::stop_token stop) override;
 
+  // To what is behind the API server: a Service, through its proxy. The answer is that one's, so a
+  // 429 is no pause of the API server, and a 401 no reason for another token; `request.headers`
+  // name what they accept.
+  Result<Answer> Forward(const Request& request, const CallOptions& options);
+  // The bytes of an answer of status 200 as they come, until `take` returns false or the answer is
+  // over: the Answer then has no body. Another answer is returned whole. An error of kRetryable
+  // when nothing comes for `silence_max`, and at the end of options.deadline.
+  using Take = std::function<bool(std::string_view bytes)>;
+  Result<Answer> ForwardStream(const Request& request, const CallOptions& options,
+                               std::chrono::milliseconds silence_max, const Take& take);
+
   // Requests sent so far, and those of them that may have changed something: an idle operator's
   // must stand still.
   std::uint64_t requests() const { return requests_; }

@@ -58,6 +58,10 @@ CachedDeployment ReadDeployment(const json& object) {
   return deployment;
 }
 
+bool IsOfItsPool(const CachedDeployment& deployment) {
+  return deployment.owner_kind == kWorkerPools.kind && deployment.owner_name == deployment.key.pool;
+}
+
 bool DeploymentCache::IsOlder(std::uint64_t resource_version, const Entry& than,
                               MonotonicTime now) {
   return OwnWriteOutranks(than.written_at, than.deployment.resource_version, resource_version, now);
@@ -127,7 +131,8 @@ std::vector<LaneKey> DeploymentCache::LanesOf(const PoolKey& pool) const {
         name.name.compare(0, first.name.size(), first.name) != 0) {
       break;
     }
-    if (cached.deployment.key.pool == pool.name) lanes.push_back(cached.deployment.key);
+    if (IsOfItsPool(cached.deployment) && cached.deployment.key.pool == pool.name)
+      lanes.push_back(cached.deployment.key);
   }
   return lanes;
 }

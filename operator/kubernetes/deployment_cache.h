@@ -31,6 +31,9 @@ struct CachedDeployment {
 
 CachedDeployment ReadDeployment(const nlohmann::json& object);
 
+// Owned by a WorkerPool of the name that its labels say. Labels alone can be copied.
+bool IsOfItsPool(const CachedDeployment& deployment);
+
 class DeploymentCache {
  public:
   // From the watch. Returns the lane whose WorkloadState is now another, if any.
@@ -48,6 +51,7 @@ class DeploymentCache {
 
   // nullptr: there is none. Until the next call.
   const CachedDeployment* Find(const ObjectName& name) const;
+  // Of its own Deployments only.
   std::vector<LaneKey> LanesOf(const PoolKey& pool) const;
 
  private:

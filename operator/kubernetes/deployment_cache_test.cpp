@@ -190,5 +190,19 @@ TEST(DeploymentCache, LanesAreThoseOfThisPoolOnly) {
   EXPECT_THAT(cache.LanesOf({"studio", "nothing"}), IsEmpty());
 }
 
+// Labels can be copied; a pool that waited for such a Deployment to go would never end.
+TEST(DeploymentCache, LabelsAloneDoNotMakeADeploymentThePools) {
+  DeploymentCache cache;
+  json labelled = Deployment(1, 1);
+  labelled["metadata"].erase("ownerReferences");
+  cache.OnWatched(labelled, kNow);
+  EXPECT_THAT(cache.LanesOf({"studio", "media"}), IsEmpty());
+  json of_somebody = Deployment(2, 1);
+  of_somebody["metadata"]["ownerReferences"][1]["kind"] = "ConfigMap";
+  cache.OnWatched(of_somebody, kNow);
+  EXPECT_THAT(cache.LanesOf({"studio", "media"}), IsEmpty());
+  EXPECT_FALSE(IsOfItsPool(*cache.Find(kName)));
+}
+
 }  // namespace
 }  // namespace lanekeeper::kubernetes

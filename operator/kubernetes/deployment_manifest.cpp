@@ -9,6 +9,7 @@
 #include "operator/control/ports.h"
 #include "operator/kubernetes/gpu_limits.h"
 #include "operator/kubernetes/json_access.h"
+#include "operator/kubernetes/pool_nats_json.h"
 #include "worker-runtime/job/names.h"
 
 namespace lanekeeper::kubernetes {
@@ -46,7 +47,8 @@ json StrategyOf(LaneClass lane_class) {
 
 void AddSettings(json& variables, const WorkerPool& pool, const Lane& lane,
                  const ManifestOptions& options) {
-  for (const LaneSetting& setting : LaneSettings(pool, lane, options.nats_url)) {
+  const std::string& url = pool.nats ? pool.nats->url : options.nats_url;
+  for (const LaneSetting& setting : LaneSettings(pool, lane, url)) {
     // Before the variables of the queue; another order would be another template.
     if (std::string_view(setting.name) == kEnvStream) {
       variables.push_back(
@@ -128,7 +130,9 @@ Result<json> PodTemplate(const WorkerPool& pool, const Lane& lane, const Manifes
     if (!labels.contains(label)) labels[label] = value;
   }
   pod_spec["terminationGracePeriodSeconds"] = GraceSeconds(pod_spec, lane);
-  AddSettings(Member(*worker, "env", json::array()), pool, lane, options);
+  json& variables = Member(*worker, "env", json::array());
+  AddSettings(variables, pool, lane, options);
+  if (pool.nats) AddPoolNats(*pool.nats, pod_spec, *worker, variables);
   AddReadinessProbe(*worker);
   if (lane.lane_class == LaneClass::kGpu) AddGpus(pod_spec, *worker, lane.workers);
   return pod_template;

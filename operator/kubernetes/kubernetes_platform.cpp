@@ -120,6 +120,11 @@ void KubernetesPlatform::Stop() {
   events_.Stop();
 }
 
+void KubernetesPlatform::Refresh() {
+  deployments_.Relist();
+  pods_.Relist();
+}
+
 void KubernetesPlatform::Announce(const std::optional<LaneKey>& lane) {
   if (lane && !lane->pool.empty() && on_change_) on_change_(PoolOf(*lane));
 }
@@ -153,7 +158,7 @@ Result<CachedDeployment> KubernetesPlatform::FindOwn(const LaneKey& key) {
   const std::lock_guard lock(mutex_);
   const CachedDeployment* deployment = cache_.Find(name);
   // Pool a-b with lane c and pool a with lane b-c want the same name: the labels tell whose it is.
-  if (deployment == nullptr || deployment->key != key) {
+  if (deployment == nullptr || deployment->key != key || !IsOfItsPool(*deployment)) {
     return Fail(ErrorKind::kNotFound, "no deployment " + ToString(name));
   }
   return *deployment;

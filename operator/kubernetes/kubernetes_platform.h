@@ -41,6 +41,9 @@ class KubernetesPlatform final : public Platform {
   void Start(std::function<void(const PoolKey&)> on_change);
   // Returns within a second; events not sent by then are dropped.
   void Stop();
+  // Lists everything anew: watches may have gone silent. Not synced until that is done. Any thread,
+  // never waits.
+  void Refresh();
   bool synced() const { return deployments_.synced() && pods_.synced(); }
   std::uint64_t events_dropped() const { return events_.dropped(); }
 

@@ -284,7 +284,7 @@ TEST_F(WorkersTest, ComeFromTheCacheWithoutARequest) {
   for (const Request& request : api_.requests()) {
     if (request.path == "/api/v1/pods") asked.push_back(request.query);
   }
-  EXPECT_THAT(asked, Contains(StartsWith("labelSelector=lanekeeper.dev%2Fpool&limit=500")));
+  EXPECT_THAT(asked, Contains(StartsWith("labelSelector=lanekeeper.dev%2Fpool&limit=100")));
 }
 
 TEST_F(WorkersTest, ArePodsOfTheOnlyNamespace) {

@@ -20,7 +20,9 @@ void KubernetesPoolSource::Start(Callbacks callbacks) {
   watch.on_gone = [this](const ObjectName& name, const std::string&) {
     OnGone({name.object_namespace, name.name});
   };
-  watch.on_synced = callbacks_.on_synced;
+  watch.on_synced = [this, told = false]() mutable {
+    if (!std::exchange(told, true)) callbacks_.on_synced();
+  };
   watch_ = std::make_unique<WatchLoop>(
       api_, WatchTarget{.resource = kWorkerPools, .only_namespace = only_namespace_},
       std::move(watch));

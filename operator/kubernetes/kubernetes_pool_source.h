@@ -23,6 +23,9 @@ class KubernetesPoolSource final : public PoolSource {
 
   void Start(Callbacks callbacks) override;
   void Stop() override;
+  // Lists them anew, and reports what has changed. Not synced until that is done. Any thread,
+  // between Start and Stop.
+  void Refresh() { watch_->Relist(); }
   bool synced() const { return watch_ && watch_->synced(); }
 
  private:

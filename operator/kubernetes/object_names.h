@@ -21,6 +21,9 @@ inline constexpr Resource kWorkerPools{"/apis/lanekeeper.dev/v1alpha1", "workerp
                                        "lanekeeper.dev/v1alpha1", "WorkerPool"};
 inline constexpr Resource kDeployments{"/apis/apps/v1", "deployments", "apps/v1", "Deployment"};
 inline constexpr Resource kPods{"/api/v1", "pods", "v1", "Pod"};
+inline constexpr Resource kLeases{"/apis/coordination.k8s.io/v1", "leases",
+                                  "coordination.k8s.io/v1", "Lease"};
+inline constexpr Resource kSecrets{"/api/v1", "secrets", "v1", "Secret"};
 inline constexpr Resource kEvents{"/api/v1", "events", "v1", "Event"};
 
 struct ObjectName {

@@ -91,6 +91,14 @@ Request CreateRequest(const Resource& resource, std::string_view object_namespac
           .body = std::move(object)};
 }
 
+Request UpdateRequest(const Resource& resource, const ObjectName& name, std::string object) {
+  return {.method = "PUT",
+          .path = ObjectPath(resource, name),
+          .query = FieldManagerQuery(),
+          .content_type = "application/json",
+          .body = std::move(object)};
+}
+
 Request DeleteRequest(const Resource& resource, const ObjectName& name, std::string_view uid,
                       Propagation propagation) {
   nlohmann::json options = {

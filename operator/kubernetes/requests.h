@@ -5,17 +5,20 @@
 #include <chrono>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "operator/kubernetes/object_names.h"
 
 namespace lanekeeper::kubernetes {
 
 struct Request {
-  std::string method;        // GET, POST, PATCH, DELETE.
+  std::string method;        // GET, POST, PUT, PATCH, DELETE.
   std::string path;          // Percent-encoded, from the root: "/apis/apps/v1/deployments".
   std::string query;         // Percent-encoded, without '?'. May be empty.
   std::string content_type;  // Empty without a body.
   std::string body;
+  std::vector<std::pair<std::string, std::string>> headers;  // Besides those of every request.
   bool operator==(const Request&) const = default;
 };
 
@@ -52,6 +55,9 @@ Request MergePatchStatusRequest(const Resource& resource, const ObjectName& name
 
 Request CreateRequest(const Resource& resource, std::string_view object_namespace,
                       std::string object);
+
+// The whole object; its resourceVersion makes it fail (409) when somebody changed it meanwhile.
+Request UpdateRequest(const Resource& resource, const ObjectName& name, std::string object);
 
 // Background: the object goes at once, what it owns after it, with the grace it has. Foreground: it
 // stays, with a deletionTimestamp, until what it owns is gone.

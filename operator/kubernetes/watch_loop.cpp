@@ -41,17 +41,39 @@ void WatchLoop::Stop() {
   thread_.join();
 }
 
+void WatchLoop::Relist() {
+  const std::lock_guard lock(mutex_);
+  relist_ = true;
+  synced_ = false;
+  turn_.request_stop();
+}
+
+std::stop_source WatchLoop::BeginTurn() {
+  const std::lock_guard lock(mutex_);
+  if (std::exchange(relist_, false)) state_.Relist();
+  turn_ = std::stop_source();
+  return turn_;
+}
+
+void WatchLoop::EndTurn() {
+  const std::lock_guard lock(mutex_);
+  // What was heard before a Relist is not what it asks for.
+  if (!relist_) synced_ = state_.synced();
+}
+
 void WatchLoop::Run(std::stop_token stop) {
   std::mt19937_64 random(std::random_device{}());
   int failures = 0;
   while (!stop.stop_requested()) {
+    std::stop_source turn = BeginTurn();
+    const std::stop_callback ends_turn(stop, [&turn] { turn.request_stop(); });
     const WatchState::Step step = state_.NextStep();
-    SleepUnlessStopped(Jittered(step.delay, random()), stop);
-    if (stop.stop_requested()) return;
-    step.is_watch ? Stream(step.request, stop) : List(step.request, stop);
+    SleepUnlessStopped(Jittered(step.delay, random()), turn.get_token());
+    if (turn.stop_requested()) continue;
+    step.is_watch ? Stream(step.request, turn.get_token()) : List(step.request, turn.get_token());
     if (stop.stop_requested()) return;
 
-    synced_ = state_.synced();
+    EndTurn();
     const std::string resource(target_.resource.plural);
     if (state_.failures() == 0 && failures > 0) {
       log::Info("kubernetes", "watch recovered", {{"resource", resource}, {"failures", failures}});

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <atomic>
+#include <mutex>
+#include <stop_token>
 #include <thread>
 
 #include "operator/kubernetes/api.h"
@@ -26,11 +28,17 @@ class WatchLoop {
   void Start();
   void Stop();
 
-  // Every object that existed at the start has been reported. Any thread.
+  // Every object that existed at the start, or at the last Relist, has been reported. Any thread.
   bool synced() const { return synced_; }
+
+  // Ends the watch, which may have gone silent, and lists at once. Not synced from now on until
+  // that is done. Any thread, never waits.
+  void Relist();
 
  private:
   void Run(std::stop_token stop);
+  std::stop_source BeginTurn();
+  void EndTurn();
   void List(const Request& request, std::stop_token stop);
   void Stream(const Request& request, std::stop_token stop);
 
@@ -38,6 +46,10 @@ class WatchLoop {
   const WatchTarget target_;
   WatchState state_;
   std::atomic<bool> synced_{false};
+
+  std::mutex mutex_;
+  bool relist_ = false;
+  std::stop_source turn_;  // Of the request that is under way, and the wait before it.
   std::jthread thread_;
 };
 

@@ -62,6 +62,31 @@ TEST_F(WatchLoopTest, GoneLeadsToAListThatFindsWhatVanished) {
   EXPECT_EQ(synced_, 1);
 }
 
+TEST_F(WatchLoopTest, RelistEndsAWatchThatHasGoneSilent) {
+  loop_.Start();
+  ASSERT_TRUE(api_.WaitForRequests(2));  // A list, and a watch that says nothing any more.
+  ASSERT_TRUE(Eventually([&] { return loop_.synced(); }));
+  loop_.Relist();
+  ASSERT_TRUE(api_.WaitForRequests(4));
+  EXPECT_EQ(api_.requests()[2].query.find("watch=true"), std::string::npos);
+  EXPECT_TRUE(Eventually([&] { return loop_.synced(); }));
+  EXPECT_EQ(synced_, 2);
+}
+
+TEST_F(WatchLoopTest, RelistDoesNotWaitForABackoff) {
+  std::atomic<bool> works{false};
+  api_.list_body.clear();
+  api_.respond = [&](const Request&) {
+    return works ? Answer{200, R"({"metadata":{"resourceVersion":"1"},"items":[]})"}
+                 : Answer{503, R"({"message":"later"})", std::chrono::seconds(30)};
+  };
+  loop_.Start();
+  ASSERT_TRUE(api_.WaitForRequests(1));
+  works = true;
+  loop_.Relist();  // Else it would come after half a minute.
+  EXPECT_TRUE(Eventually([&] { return loop_.synced(); }));
+}
+
 TEST_F(WatchLoopTest, StopsAtOnceWithAnOpenWatch) {
   loop_.Start();
   ASSERT_TRUE(api_.WaitForRequests(2));

@@ -138,6 +138,12 @@ void WatchState::Report(const json& object) {
   callbacks_.on_object(object);
 }
 
+void WatchState::Relist() {
+  ListAgain();
+  synced_ = false;
+  delay_ = std::chrono::milliseconds(0);
+}
+
 void WatchState::ListAgain() {
   listing_ = true;
   quiet_watches_ = 0;

@@ -27,9 +27,11 @@ namespace lanekeeper::kubernetes {
 // What to keep an eye on.
 struct WatchTarget {
   Resource resource;
-  std::string only_namespace;         // Empty: all namespaces.
-  std::string label_selector;         // Empty: every object.
-  int page_objects = 500;             // Objects per page of a list.
+  std::string only_namespace;  // Empty: all namespaces.
+  std::string label_selector;  // Empty: every object.
+  // Objects per page of a list. While it is read, a page takes ten times its length, and at the
+  // start three kinds are listed at once.
+  int page_objects = 100;
   std::chrono::seconds timeout{120};  // After which the server ends a watch.
 };
 
@@ -39,7 +41,8 @@ struct WatchCallbacks {
   std::function<void(const nlohmann::json& object)> on_object;
   // `resource_version`: of the deletion, or of the list the object was missing from.
   std::function<void(const ObjectName& name, const std::string& resource_version)> on_gone;
-  std::function<void()> on_synced;  // Once: everything that existed has been reported.
+  // After the first list, and the first one after a Relist: everything that existed was reported.
+  std::function<void()> on_synced;
   // Optional, after every complete list: all the objects there are. For those who also know of
   // objects from elsewhere.
   std::function<void(const std::set<ObjectName>& names, const std::string& resource_version)>
@@ -67,6 +70,10 @@ class WatchState {
   // False: this stream is of no more use; end it.
   bool OnLine(std::string_view line);
   void OnStreamEnd(const Result<Answer>& answer, std::chrono::milliseconds lasted);
+
+  // As if nothing were known: lists at once, and calls on_synced again. What is known already is
+  // not reported again.
+  void Relist();
 
   bool synced() const { return synced_; }
   int failures() const { return failures_; }               // In a row.

@@ -11,6 +11,7 @@
 #include "operator/kubernetes/json_access.h"
 #include "operator/kubernetes/json_fields.h"
 #include "operator/kubernetes/object_names.h"
+#include "operator/kubernetes/pool_nats_json.h"
 #include "worker-runtime/job/codec.h"
 #include "worker-runtime/job/names.h"
 
@@ -161,6 +162,7 @@ void CheckTemplate(const Fields& pod_template) {
   std::set<std::string> names;
   for (const Fields& container : containers) CheckContainer(container, names);
   for (const Fields& container : spec.List("initContainers")) CheckLimits(container);
+  RefuseNatsVolume(spec);
 }
 
 // The lane's own template, or else the pool's; nullptr when there is none.
@@ -180,6 +182,11 @@ LaneQueue ReadQueue(const Fields& fields, const LaneKey& key) {
         fields.Refuse(name,
                       "must be 1 to 255 characters without white space and none of . * > / \\");
       }
+    }
+    // Another pool's lane, or the records of all of them.
+    if (const std::string stream = fields.Text("stream", "");
+        stream.starts_with("LK_") || stream.starts_with("KV_LK_")) {
+      fields.Refuse("stream", "must not start with LK_ or KV_LK_: these are Lanekeeper's own");
     }
     for (const char* name : {"maxDepth", "storage", "replicas"}) {
       if (fields.Has(name)) {
@@ -480,6 +487,8 @@ Result<WorkerPool> WorkerPoolFromJson(const json& object) {
   pool.routing =
       spec.Choice("routing", {"Routes", "Learned"}) == 1 ? Routing::kLearned : Routing::kRoutes;
   pool.budget = ReadBudget(spec.Object("budget"));
+  pool.nats = ReadPoolNats(spec.Object("nats"));
+  for (Lane& lane : pool.lanes) lane.nats = pool.nats;
   if (!problems.empty()) return problems.AsError();
   return pool;
 }

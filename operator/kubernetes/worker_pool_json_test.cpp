@@ -401,6 +401,14 @@ INSTANTIATE_TEST_SUITE_P(
         RefusalCase{"StreamWithADot", "/spec/lanes/1/queue", R"({"stream":"a.b","consumer":"C"})",
                     "spec.lanes[1].queue.stream: must be 1 to 255 characters without white space "
                     "and none of . * > / \\"},
+        RefusalCase{"StreamOfAnotherPool", "/spec/lanes/1/queue",
+                    R"({"stream":"LK_other_mail_short","consumer":"workers"})",
+                    "spec.lanes[1].queue.stream: must not start with LK_ or KV_LK_: these are "
+                    "Lanekeeper's own"},
+        RefusalCase{"StreamOfAllRecords", "/spec/lanes/1/queue",
+                    R"({"stream":"KV_LK_jobs","consumer":"workers"})",
+                    "spec.lanes[1].queue.stream: must not start with LK_ or KV_LK_: these are "
+                    "Lanekeeper's own"},
         RefusalCase{"JobsPerWorkerZero", "/spec/lanes/1/scaling/jobsPerWorker", "0",
                     "spec.lanes[1].scaling.jobsPerWorker: must be at least 1, is 0"},
         RefusalCase{"WindowTooLong", "/spec/lanes/1/scaling/scaleDownWindow", R"("25h")",

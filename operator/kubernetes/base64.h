@@ -1,0 +1,13 @@
+// Base64, as kubeconfig files and Secrets have it. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace lanekeeper::kubernetes {
+
+// Nothing when `text` is not base64. Line breaks are passed over.
+std::optional<std::string> DecodeBase64(std::string_view text);
+
+}  // namespace lanekeeper::kubernetes
