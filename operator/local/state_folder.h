@@ -5,6 +5,7 @@
 //   nats/          the nats-server's data, configuration and log
 //   status/        <namespace>.<pool>.json
 //   logs/          <worker>.log
+//   gateway        the URL of the gateway, while one serves
 #pragma once
 
 #include <optional>
@@ -25,6 +26,7 @@ class StateFolder {
   std::string nats() const { return path_ + "/nats"; }
   std::string status() const { return path_ + "/status"; }
   std::string logs() const { return path_ + "/logs"; }
+  std::string gateway() const { return path_ + "/gateway"; }
 
  private:
   StateFolder(std::string path, handlers::Fd lock)

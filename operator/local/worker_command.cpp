@@ -98,6 +98,10 @@ void CollectLeftOut(const json& pod_spec, const json& worker, const Lane& lane,
     command.left_out.push_back("Only the worker container is started, not " + Joined(besides) +
                                ".");
   }
+  if (lane.nats) {
+    command.left_out.push_back(
+        "spec.nats means nothing here: the queues of all pools are on the server of this process.");
+  }
   if (lane.workers.gpus > 0) {
     command.left_out.push_back(
         "GPUs are counted against the budget, but no process is given or denied one.");

@@ -75,6 +75,18 @@ TEST(WorkerCommandTest, WhatMeansNothingHereIsSaid) {
           "Only the worker container is started, not \"proxy\"."));
 }
 
+TEST(WorkerCommandTest, AConnectionOfThePoolsOwnMeansNothingHere) {
+  WorkerPool pool = PoolWith("{containers: [{name: w, command: [sh], image: w}]}");
+  pool.nats = pool.lanes.front().nats =
+      PoolNats{.url = "tls://elsewhere", .credentials = {"secret", "user.creds"}};
+  const Result<WorkerCommand> command = Read(pool);
+  ASSERT_TRUE(command) << command.error().message;
+  EXPECT_THAT(command->left_out, Contains(HasSubstr("spec.nats means nothing here")));
+  EXPECT_THAT(command->settings,
+              Contains(std::pair<std::string, std::string>(kEnvNatsUrl, "nats://127.0.0.1:4333")));
+  for (const auto& [name, value] : command->settings) EXPECT_NE(name, kEnvNatsCredentials);
+}
+
 TEST(WorkerCommandTest, AnImagesOwnCommandIsRefusedWithTheRemedy) {
   const Result<WorkerCommand> command = Read(PoolWith("{containers: [{name: w, image: w}]}"));
   ASSERT_FALSE(command);

@@ -6,14 +6,18 @@
 #include <vector>
 
 #include "operator/control/worker_pool.h"
+#include "operator/manifest/field_problem.h"
 #include "worker-runtime/base/result.h"
 
 namespace lanekeeper {
 
 // One document of kind WorkerPool.
 struct ManifestPool {
-  PoolKey key;  // As far as it can be read, whatever else is wrong.
-  Result<WorkerPool> pool;
+  PoolKey key;              // As far as it can be read, whatever else is wrong.
+  Result<WorkerPool> pool;  // kInvalid: what is wrong with its spec or metadata.
+  // Everything that `kubectl apply` would refuse it for; empty when it would not. One about a
+  // missing apiVersion alone leaves the pool readable.
+  std::vector<FieldProblem> problems;
 };
 
 struct Manifest {
