@@ -1,9 +1,10 @@
 """The chart on a real API server. Run by chart_test.py --kubeconfig FILE."""
+import time
 import unittest
 
 import yaml
 
-from rendering import CASES, CHART, NAMESPACE, ROOT, must, objects, render, rendered, run
+from rendering import CASES, CHART, NAMESPACE, ROOT, merged, must, objects, render, rendered, run
 
 kubeconfig = None  # Set once, by chart_test.py.
 
@@ -30,7 +31,7 @@ def prometheus_crd(plural, kind):
 
 
 class ApiServerTest(unittest.TestCase):
-    NAMESPACES = (NAMESPACE, "studio", "other")
+    NAMESPACES = (NAMESPACE, "studio", "other", "north", "south")
     FLAGS = ("--set", "nats.url=nats://nats.nats.svc:4222,gateway.insecure=true")
 
     @classmethod
@@ -138,6 +139,76 @@ class ApiServerTest(unittest.TestCase):
                  self.rows("yes", self.OPERATOR_SENDS, "studio") + self.rows("no", self.OPERATOR_SENDS, "other") +
                  self.rows("no", self.OPERATOR_NEVER, "studio"))
         self.may(f"{NAMESPACE}:media-lanekeeper-gateway", self.rows("no", self.GATEWAY_SENDS, "*"))
+
+    def test_two_replicas_may_write_their_lease_and_no_other(self):
+        self.roles_of({"nats": {"url": "nats://n:4222"}, "watchNamespace": "studio", "operator": {"replicas": 2},
+                       "gateway": {"enabled": False}})
+        leases = "leases.coordination.k8s.io"
+        account = f"{NAMESPACE}:media-lanekeeper-operator"
+        self.may(account, [f"yes create {leases} {NAMESPACE}", f"no create {leases} studio", f"no get {leases} {NAMESPACE}",
+                           f"no list {leases} {NAMESPACE}", f"no delete {leases} {NAMESPACE}"])
+        for name, answer in (("media-lanekeeper-operator", "yes"), ("another", "no")):
+            done = kubectl("auth", "can-i", "update", f"{leases}/{name}", f"--namespace={NAMESPACE}",
+                           f"--as=system:serviceaccount:{account}")
+            self.assertEqual(done.stdout.strip(), answer, name)
+
+    def refusal_of(self, pod, lane_pod=None):
+        """What the API server says to a pool whose template, or a lane's own, is this pod; empty when it takes it."""
+        container = {"name": "worker", "image": "w:1"}
+        lane = {"name": "short"}
+        if lane_pod is not None:
+            lane["template"] = {"spec": merged({"containers": [container]}, lane_pod)}
+        pool = {"apiVersion": "lanekeeper.dev/v1alpha1", "kind": "WorkerPool",
+                "metadata": {"name": "escape", "namespace": "studio"},
+                "spec": {"template": {"spec": merged({"containers": [container]}, pod)}, "lanes": [lane]}}
+        done = kubectl("create", "--dry-run=server", "-f", "-", stdin=yaml.safe_dump(pool))
+        return done.stderr if done.returncode != 0 else ""
+
+    @staticmethod
+    def worker(**more):
+        return {"containers": [{"name": "worker", "image": "w:1", **more}]}
+
+    def test_pod_baseline_refuses_what_escapes(self):
+        policies = [one for path in sorted(ROOT.glob("charts/policies/pod-baseline*.yaml"))
+                    for one in objects(path.read_text(encoding="utf-8"))]
+        self.apply(policies)
+        self.addCleanup(self.delete, policies)
+        host_path = {"volumes": [{"name": "node", "hostPath": {"path": "/"}}]}
+        for _ in range(300):  # Until the policy is in force.
+            if self.refusal_of(host_path):
+                break
+            time.sleep(0.2)
+        sidecar = {"name": "side", "image": "s:1", "securityContext": {"privileged": True}}
+        for pod, words in (
+                (host_path, "take the hostPath volume out"),
+                ({"hostNetwork": True}, "take hostNetwork"), ({"hostPID": True}, "take hostNetwork"),
+                ({"hostIPC": True}, "take hostNetwork"),
+                (self.worker(securityContext={"privileged": True}), "take privileged out"),
+                ({"initContainers": [sidecar]}, "take privileged out"),
+                ({"containers": [{"name": "worker", "image": "w:1"}, sidecar]}, "take privileged out"),
+                (self.worker(ports=[{"containerPort": 80, "hostPort": 80}]), "take hostPort out"),
+                (self.worker(securityContext={"capabilities": {"add": ["SYS_ADMIN"]}}), "shorten capabilities.add"),
+                (self.worker(securityContext={"capabilities": {"add": ["ALL"]}}), "shorten capabilities.add"),
+                (self.worker(securityContext={"seccompProfile": {"type": "Unconfined"}}), "may not be unconfined"),
+                (self.worker(securityContext={"procMount": "Unmasked"}), "may not be unconfined"),
+                (self.worker(securityContext={"appArmorProfile": {"type": "Unconfined"}}), "may not be unconfined"),
+                ({"securityContext": {"seccompProfile": {"type": "Unconfined"}}}, "may not be unconfined"),
+                ({"securityContext": {"windowsOptions": {"hostProcess": True}}}, "may not be unconfined"),
+                ({"securityContext": {"seLinuxOptions": {"type": "spc_t"}}}, "SELinux"),
+                ({"securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}}, "shorten sysctls"),
+                # What is no boolean is not waved through.
+                ({"hostNetwork": "true"}, "hostNetwork")):
+            with self.subTest(str(pod)):
+                self.assertIn(words, self.refusal_of(pod))
+                self.assertIn(words, self.refusal_of({}, pod), "in a lane's own template")
+        for pod in ({}, {"volumes": [{"name": "scratch", "emptyDir": {}}, {"name": "s", "secret": {"secretName": "s"}}]},
+                    {"hostNetwork": False, "securityContext": {"runAsNonRoot": True, "fsGroup": 1}},
+                    self.worker(ports=[{"containerPort": 80}], securityContext={
+                        "privileged": False, "capabilities": {"drop": ["ALL"], "add": ["NET_BIND_SERVICE"]},
+                        "seccompProfile": {"type": "RuntimeDefault"}})):
+            with self.subTest(str(pod)):
+                self.assertEqual(self.refusal_of(pod), "")
+                self.assertEqual(self.refusal_of({}, pod), "")
 
     def test_people_may_what_their_role_says(self):
         self.roles_of({"nats": {"url": "nats://n:4222"}, "gateway": {"insecure": True}})

@@ -6,7 +6,7 @@ testdata/bad-values.yaml a table of values that are refused, and with which word
 
 With --kubeconfig, what is rendered is also given to a real API server: it accepts the manifests, the
 ServiceAccounts may do what they have to and nothing else, and releases come, change and go. It has to
-be one for tests, without WorkerPools: etcd and an API server are enough. The CRD and three empty
+be one for tests, without WorkerPools: etcd and an API server are enough. The CRD and five empty
 namespaces stay behind.
 
 --update writes what is made from something else (golden files, copies, the table in README.md);
@@ -33,8 +33,9 @@ import yaml
 
 import apiserver_test
 from apiserver_test import ApiServerTest  # noqa: F401  One of the tests that are run from here.
-from rendering import (CASES, CHART, COPIES, FIX, HERE, NAMESPACE, RELEASE, ROOT, RUNBOOK, TABLE_BEGIN, TESTDATA,
-                       golden_of, merged, must, objects, pod_specs, render, rendered, run, update, value_rows,
+from privileges_test import PrivilegesTest  # noqa: F401  Another one.
+from rendering import (CASES, CHART, COPIES, E2E_MANIFESTS, FIX, HERE, NAMESPACE, RELEASE, ROOT, RUNBOOK, TABLE_BEGIN, TESTDATA,
+                       e2e_manifests, golden_of, merged, must, objects, pod_specs, render, rendered, run, update, value_rows,
                        with_table)
 
 
@@ -102,6 +103,9 @@ class ChartTest(unittest.TestCase):
                 golden = (TESTDATA / f"{case}.golden.yaml").read_text(encoding="utf-8")
                 self.assertEqual(golden_of(case), golden, f"{case}.golden.yaml{FIX}")
 
+    def test_end_to_end_tests_run_what_is_shipped(self):
+        self.assertEqual(E2E_MANIFESTS.read_text(encoding="utf-8"), e2e_manifests(), f"{E2E_MANIFESTS.name}{FIX}")
+
     def test_bad_values_are_refused(self):
         base = yaml.safe_load((TESTDATA / "default.values.yaml").read_text(encoding="utf-8"))
         rows = yaml.safe_load((TESTDATA / "bad-values.yaml").read_text(encoding="utf-8"))
@@ -121,8 +125,8 @@ class ChartTest(unittest.TestCase):
         self.assertEqual(crd["metadata"].pop("annotations"), {"helm.sh/resource-policy": "keep"})
         self.assertEqual(crd, yaml.safe_load((ROOT / "crds/workerpools.yaml").read_text(encoding="utf-8")))
 
-    def test_fence_is_that_of_policies(self):
-        for name in ("gpu-fence", "gpu-fence-binding"):
+    def test_policies_are_those_of_policies(self):
+        for name in ("gpu-fence", "gpu-fence-binding", "pod-baseline", "pod-baseline-binding"):
             wanted = yaml.safe_load((HERE / f"policies/{name}.yaml").read_text(encoding="utf-8"))
             self.assertIn(wanted, objects(rendered("everything")))
 
@@ -143,6 +147,9 @@ class ChartTest(unittest.TestCase):
         for case in CASES:
             for one in objects(rendered(case)):
                 for rule in one.get("rules") or [] if "Role" in one["kind"] else []:
+                    if case == "tenants" and rule["resources"] == ["secrets"]:
+                        self.assertEqual((rule["verbs"], one["kind"]), (["get"], "Role"))
+                        continue
                     words = rule["apiGroups"] + rule["resources"] + rule["verbs"]
                     self.assertFalse({"*", "secrets", "configmaps", "pods/exec", "escalate", "bind",
                                       "impersonate"} & set(words), (case, one["metadata"]["name"], rule))
@@ -201,7 +208,10 @@ class ProgramsTest(unittest.TestCase):
     SOURCES = {"operator": "operator/operator_main.cpp", "gateway": "operator/gateway_main.cpp"}
 
     def test_variables_are_read_by_the_program(self):
-        names = (ROOT / "worker-runtime/job/names.h").read_text(encoding="utf-8")
+        # Both programs read what concerns their connection in one place.
+        connection = (ROOT / "worker-runtime/nats/connect_settings.cpp").read_text(encoding="utf-8")
+        names = "".join((ROOT / f"worker-runtime/job/{name}.h").read_text(encoding="utf-8")
+                        for name in ("names", "nats_settings"))
         constants = dict(re.findall(r'(kEnv\w+) = "(LANEKEEPER_\w+)"', names))
         for case in CASES:
             for name, spec in pod_specs(case):
@@ -209,6 +219,8 @@ class ProgramsTest(unittest.TestCase):
                 if container["name"] not in self.SOURCES:
                     continue
                 source = (ROOT / self.SOURCES[container["name"]]).read_text(encoding="utf-8")
+                if '#include "worker-runtime/nats/connect_settings.h"' in source:
+                    source += connection
                 read = set(re.findall(r'"(LANEKEEPER_\w+)"', source))
                 read |= {constants[used] for used in re.findall(r"\bkEnv\w+", source)}
                 told = {one["name"] for one in container["env"] if one["name"].startswith("LANEKEEPER_")}
@@ -222,6 +234,9 @@ class ProgramsTest(unittest.TestCase):
             libraries.add(re.search(r"^RUN (.*?[^\\])$", text, re.M | re.S).group(1))
             self.assertIn(f"\nARG VERSION={version}\n", text, name)
             self.assertIn("\nUSER 65532:65532\n", text, name)
+            self.assertRegex(text, r'\nENTRYPOINT \["/usr/local/bin/[-a-z]+"\]\n$', "without a shell")
+            labels = set(re.findall(r'org\.opencontainers\.image\.([a-z.]+)="', text))
+            self.assertEqual(labels, {"title", "description", "licenses", "version", "revision", "base.name"}, name)
         self.assertEqual(len(libraries), 1, "the RUN lines differ: images would not share that layer")
 
 
@@ -275,7 +290,8 @@ class MonitoringTest(unittest.TestCase):
     def test_alerts_and_dashboard_use_what_is_exported(self):
         exported = self.exported()
         self.assertIn("lanekeeper_lane_sampled", exported)
-        for name in ("alerts.yaml", "alerts-gateway.yaml", "dashboard.json"):
+        for name in ("alerts.yaml", "alerts-gateway.yaml", "alerts-leader.yaml", "alerts-tenants.yaml",
+                     "dashboard.json"):
             text = (CHART / "files" / name).read_text(encoding="utf-8")
             used = {re.sub(r"_(bucket|sum|count)$", "", metric) for metric in
                     re.findall(r"\blanekeeper_[a-z_]+", text)}
@@ -306,7 +322,7 @@ class RunbookTest(unittest.TestCase):
         self.runbook = RUNBOOK.read_text(encoding="utf-8")
 
     def test_has_every_alert_as_a_heading(self):
-        for name in ("alerts.yaml", "alerts-gateway.yaml"):
+        for name in ("alerts.yaml", "alerts-gateway.yaml", "alerts-leader.yaml", "alerts-tenants.yaml"):
             for alert in yaml.safe_load((CHART / "files" / name).read_text(encoding="utf-8")):
                 self.assertIn(f"\n#### {alert['alert']}\n", self.runbook)
 

@@ -12,9 +12,11 @@ CHART = HERE / "lanekeeper"
 TESTDATA = HERE / "testdata"
 RUNBOOK = HERE / "README.md"
 COPIES = {ROOT / "crds/workerpools.yaml": CHART / "files/workerpools.yaml",
-          HERE / "policies/gpu-fence.yaml": CHART / "files/gpu-fence.yaml"}
+          HERE / "policies/gpu-fence.yaml": CHART / "files/gpu-fence.yaml",
+          HERE / "policies/pod-baseline.yaml": CHART / "files/pod-baseline.yaml"}
 CASES = sorted(path.name.removesuffix(".values.yaml") for path in TESTDATA.glob("*.values.yaml"))
 RELEASE, NAMESPACE = "media", "lanekeeper-system"
+E2E_VALUES, E2E_MANIFESTS = ROOT / "e2e/cluster/values.yaml", ROOT / "e2e/cluster/manifests/lanekeeper.yaml"
 TABLE_BEGIN, TABLE_END = "<!-- values: chart_test.py --update -->\n", "<!-- end of values -->\n"
 FIX = "; python3 charts/chart_test.py --update writes it"
 
@@ -63,6 +65,13 @@ def golden_of(case):
     return "\n---\n".join(kept) + "\n"
 
 
+def e2e_manifests():
+    """What the scenarios of e2e/ run on: what is tested is what is shipped."""
+    return ("# Made by charts/chart_test.py --update from charts/lanekeeper and e2e/cluster/values.yaml.\n" +
+            must("helm", "template", "lanekeeper", CHART, "--namespace", NAMESPACE, "--values", E2E_VALUES,
+                 "--skip-tests"))
+
+
 def pod_specs(case):
     """Every pod that the chart runs: (name, spec)."""
     for one in objects(rendered(case)):
@@ -109,5 +118,6 @@ def update():
         copy.write_bytes(source.read_bytes())
     readme = CHART / "README.md"
     readme.write_text(with_table(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    E2E_MANIFESTS.write_text(e2e_manifests(), encoding="utf-8")
     for case in CASES:
         (TESTDATA / f"{case}.golden.yaml").write_text(golden_of(case), encoding="utf-8")

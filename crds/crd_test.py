@@ -67,6 +67,11 @@ def with_defaults(spec):
     spec.setdefault("paused", False)
     spec.setdefault("routing", "Routes")
     spec.setdefault("queue", {}).setdefault("deletePolicy", "Retain")
+    nats = spec.get("nats", {})
+    if "credentialsSecret" in nats:
+        nats["credentialsSecret"].setdefault("key", "user.creds")
+    if "caSecret" in nats.get("tls", {}):
+        nats["tls"]["caSecret"].setdefault("key", "ca.crt")
     for lane in spec["lanes"]:
         lane.setdefault("class", "Short")
         lane.setdefault("queue", {})

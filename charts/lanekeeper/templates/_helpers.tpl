@@ -84,9 +84,58 @@ nats://{{ include "lanekeeper.fullname" . }}-nats.{{ .Release.Namespace }}.svc:4
 {{- end }}
 {{- end }}
 
+{{/* Variables that name files of nats.credentialsSecret and nats.tls, where lanekeeper.natsVolume puts them. */}}
+{{- define "lanekeeper.natsFileEnv" -}}
+{{- if .Values.nats.credentialsSecret.name }}
+- {name: LANEKEEPER_NATS_CREDENTIALS, value: /etc/lanekeeper/nats/credentials}
+{{- end }}
+{{- if .Values.nats.tls.caSecret.name }}
+- {name: LANEKEEPER_NATS_TLS_CA, value: /etc/lanekeeper/nats/ca.crt}
+{{- end }}
+{{- if .Values.nats.tls.clientCertificateSecret }}
+- {name: LANEKEEPER_NATS_TLS_CERT, value: /etc/lanekeeper/nats/tls.crt}
+- {name: LANEKEEPER_NATS_TLS_KEY, value: /etc/lanekeeper/nats/tls.key}
+{{- end }}
+{{- end }}
+
+{{/* One volume, so that a certificate and its key change together; empty when there is nothing to put there. */}}
+{{- define "lanekeeper.natsVolume" -}}
+{{- with .Values.nats }}
+{{- if or .credentialsSecret.name .tls.caSecret.name .tls.clientCertificateSecret }}
+- name: nats
+  projected:
+    defaultMode: 0440
+    sources:
+    {{- with .credentialsSecret }}
+    {{- if .name }}
+    - secret: {name: {{ .name }}, items: [{key: {{ .key }}, path: credentials}]}
+    {{- end }}
+    {{- end }}
+    {{- with .tls.caSecret }}
+    {{- if .name }}
+    - secret: {name: {{ .name }}, items: [{key: {{ .key }}, path: ca.crt}]}
+    {{- end }}
+    {{- end }}
+    {{- with .tls.clientCertificateSecret }}
+    - secret: {name: {{ . }}, items: [{key: tls.crt, path: tls.crt}, {key: tls.key, path: tls.key}]}
+    {{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{/* Role or ClusterRole of the operator and of people: by watchNamespace. */}}
 {{- define "lanekeeper.roleKind" -}}
 {{- if .Values.watchNamespace }}Role{{ else }}ClusterRole{{ end }}
+{{- end }}
+
+{{/* (list . component): not all on one node, where there are several. */}}
+{{- define "lanekeeper.spread" }}
+topologySpreadConstraints:
+- topologyKey: kubernetes.io/hostname
+  maxSkew: 1
+  whenUnsatisfiable: ScheduleAnyway
+  labelSelector:
+    matchLabels: {{- include "lanekeeper.selector" . | nindent 6 }}
 {{- end }}
 
 {{- define "lanekeeper.podPlacement" -}}
