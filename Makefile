@@ -6,7 +6,7 @@ export LANEKEEPER_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lanekeeper
 export PATH := $(LANEKEEPER_CACHE)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build binaries run test unit e2e-up e2e-down e2e bench-react bench-idle bench-runtime bench-rivals bench-simulate bench-gateway bench-watchers chaos-runtime chaos-scaling chaos-gateway fuzz fuzz-http format tidy clean
+.PHONY: help deps build binaries local run run-cluster test unit e2e-up e2e-down e2e bench-react bench-idle bench-runtime bench-rivals bench-simulate bench-gateway bench-watchers bench-local bench-scale chaos-runtime chaos-scaling chaos-gateway chaos-failover fuzz fuzz-http format tidy clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -24,9 +24,19 @@ binaries: deps # only what runs: no tests
 	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-operator lanekeeper-gateway lanekeeper-worker \
 	  lanekeeper-example-worker lanekeeper-example-producer
 
-run: binaries ## a real one-node Kubernetes with the example pool and a producer; prints `kubectl get wp -w`
-	@e2e/tools/install.sh cluster
+local: ## installs and builds what `lanekeeper up` takes, no more: the command, workers, nats-server
+	@e2e/tools/install.sh build
+	@e2e/tools/install.sh nats
+	@cmake -G Ninja -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
+	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper lanekeeper-worker lanekeeper-example-worker \
+	  lanekeeper-example-producer
+
+run: local ## `lanekeeper up` on the example pool with a producer: everything on this machine, no cluster; Ctrl-C ends it
 	@e2e/run.sh $(BUILD)
+
+run-cluster: binaries ## the example pool on a real one-node Kubernetes; prints `kubectl get wp -w`
+	@e2e/tools/install.sh cluster
+	@e2e/run_cluster.sh $(BUILD)
 
 test: ## everything: unit, NATS, API server, sanitizers, format, tidy, end to end; ends with "N passed, M failed"
 	@e2e/tools/install.sh packages
@@ -82,6 +92,17 @@ bench-watchers: deps ## the gateway: 10,000 watchers, memory of each, how soon a
 	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-bench-watchers
 	@$(BUILD)/bin/lanekeeper-bench-watchers $(ARGS)
 
+bench-local: deps ## `lanekeeper up`: start to first job done, submit to handler start, memory and CPU at rest
+	@cmake -G Ninja -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
+	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-bench-local
+	@$(BUILD)/bin/lanekeeper-bench-local $(ARGS)
+
+bench-scale: deps ## 10,000 lanes on a real API server and nats-server: memory, CPU, API writes, restart, one job (ARGS='--lanes 100 1000 10000')
+	@e2e/tools/install.sh cluster
+	@cmake -G Ninja -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
+	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-bench-scale
+	@$(BUILD)/bin/lanekeeper-bench-scale $(ARGS)
+
 chaos-runtime: deps ## kill workers and servers under load, and show that no job is lost
 	@cmake -G Ninja -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
 	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-chaos-runtime
@@ -95,6 +116,12 @@ chaos-gateway: deps ## kill gateways and nats-server under load: nothing answere
 	@cmake -G Ninja -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
 	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-chaos-gateway
 	@$(BUILD)/bin/lanekeeper-chaos-gateway $(ARGS)
+
+chaos-failover: deps ## two operators and a real API server behind a fault proxy: one leads, and no decision is taken twice
+	@e2e/tools/install.sh cluster
+	@cmake -G Ninja -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
+	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-chaos-failover
+	@$(BUILD)/bin/lanekeeper-chaos-failover $(ARGS)
 
 fuzz: deps ## libFuzzer on the parsers, with sanitizers; ARGS: seconds of each target (60)
 	@worker-runtime/gateway/fuzz/fuzz.sh $(ARGS)

@@ -1,36 +1,34 @@
 #!/usr/bin/env bash
-# `make run`: the example pool on a real one-node Kubernetes with a producer, and what
-# `kubectl get workerpools -w` shows. Ctrl-C ends it; the cluster stays up (`make e2e-down`).
+# `make run`: `lanekeeper up` on the example pool, and a producer that hands in jobs at its gateway.
+#
+#   e2e/run.sh [BUILD]      default: build/release
+#
+# Ctrl-C lets running jobs finish, the second one ends them at once; what is not done waits in
+# .lanekeeper for the next time. LANEKEEPER_RUN_SECONDS ends it by itself: for scripts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 build=${1:-build/release}
-
-e2e/cluster/cluster.sh up
-e2e/cluster/cluster.sh nats-up
-e2e/cluster/cluster.sh images "$build"
-e2e/cluster/cluster.sh deploy
-eval "$(e2e/cluster/cluster.sh env)"
-
-kubectl apply -f e2e/examples/mixed.yaml
-kubectl wait --for=condition=Ready workerpool/media -n studio --timeout=60s
-
-"$build/bin/lanekeeper-example-producer" --nats "$LANEKEEPER_E2E_NATS_URL" --namespace studio --pool media &
-producer=$!
-trap 'kill "$producer" 2>/dev/null || true; wait "$producer" 2>/dev/null || true' EXIT
+state=.lanekeeper
+mkdir -p "$state"
 
 cat <<EOF
 
-Jobs are flowing: short ones all the time, long ones now and then, a poison job once a minute.
-In another terminal:
-  export KUBECONFIG=$KUBECONFIG
-  kubectl get deployments,pods -n studio
-  kubectl describe workerpool media -n studio     # conditions, decisions, events
-Ctrl-C stops the producer and this view. The cluster stays; 'make e2e-down' removes it.
+One minute of this shows lanes that scale from zero and back, long jobs in nobody's way, a lane that may
+have two workers and no more, jobs that are retried (PARKED), and one that never works (DEAD).
+Then it rests for half a minute, and begins again. Ctrl-C ends it. In another terminal:
+  $build/bin/lanekeeper lanes
+  $build/bin/lanekeeper explain media/short
+  $build/bin/lanekeeper dead
 
 EOF
-# LANEKEEPER_RUN_SECONDS ends the view by itself: for scripts.
+"$build/bin/lanekeeper-example-producer" --state "$state" 2>"$state/producer.log" &
+producer=$!
+trap 'kill "$producer" 2>/dev/null || true; wait "$producer" 2>/dev/null || true' EXIT
+
+up=("$build/bin/lanekeeper" up e2e/examples/mixed.yaml --state "$state")
 if [ -n "${LANEKEEPER_RUN_SECONDS:-}" ]; then
-  timeout "$LANEKEEPER_RUN_SECONDS" kubectl get workerpools -n studio --watch || [ $? -eq 124 ]
+  # 124: timeout has ended it, and it has ended well.
+  timeout --foreground --signal=INT "$LANEKEEPER_RUN_SECONDS" "${up[@]}" || [ $? -eq 124 ]
 else
-  kubectl get workerpools -n studio --watch
+  "${up[@]}"
 fi

@@ -107,6 +107,11 @@ def unittest_cases(log):
     return int(ran.group(1)) - bad, bad
 
 
+def scripted(name, what, command):
+    """Scenarios in Python, counted by what unittest reports."""
+    return count(name, run(name, what, command), unittest_cases(name))
+
+
 def build(name, folder, *options):
     ok = run(f"configure-{name}", f"configuring {folder}",
              ["cmake", "-G", "Ninja", "-S", ".", "-B", folder, "-DLANEKEEPER_WERROR=ON", *options])
@@ -175,13 +180,27 @@ def step_e2e():
     reports = LOGS / "e2e-reports"
     shutil.rmtree(reports, ignore_errors=True)
     reports.mkdir(parents=True)
-    up = ("e2e/cluster/cluster.sh up && e2e/cluster/cluster.sh nats-up && "
-          f"e2e/cluster/cluster.sh images {RELEASE} && "
-          f"e2e/cluster/cluster.sh example-images {RELEASE} && e2e/cluster/cluster.sh deploy")
-    ok = run("e2e-up", "one-node Kubernetes, images, operator", up)
-    ok = ok and run("e2e", "scenarios on the cluster", [f"{RELEASE}/bin/lanekeeper-scenarios"],
-                    GTEST_OUTPUT=f"xml:{reports}/")
+    up = ("e2e/tools/install.sh helm && e2e/cluster/cluster.sh up && e2e/cluster/cluster.sh nats-up && "
+          f"e2e/cluster/cluster.sh images {RELEASE} && e2e/cluster/cluster.sh example-images {RELEASE}")
+    ok = run("e2e-up", "one-node Kubernetes, images", up)
+    # What is installed by hand in the scenarios after it is installed by helm here.
+    ok = ok and scripted("e2e-chart", "the chart on the cluster: installed, upgraded under load, removed",
+                         ["python3", "e2e/chart_scenarios.py", "--manifests", str(LOGS / "chart-manifests.yaml")])
+    ok = run("e2e-deploy", "operator and gateway", ["e2e/cluster/cluster.sh", "deploy"]) and ok
+    scripted("e2e-security", "what tries to get at what is not its own", ["python3", "e2e/security_scenarios.py"])
+    ok = run("e2e", "scenarios on the cluster", [f"{RELEASE}/bin/lanekeeper-scenarios"],
+             GTEST_OUTPUT=f"xml:{reports}/") and ok
     count("e2e", ok, gtest_cases(reports))
+    if "E2E_KUBECONFIG" not in os.environ:  # Else the audit log is somewhere else.
+        count("e2e-privileges", run(
+            "e2e-privileges", "the roles against what was asked in all of these",
+            "python3 charts/privileges.py $(e2e/cluster/cluster.sh audit | sed 's/^/--audit /') "
+            f"--manifests e2e/cluster/manifests/lanekeeper.yaml {LOGS}/chart-manifests.yaml"))
+    tutorial = ok and run("install-helm", "helm (pinned, cached; minutes the first time)", ["e2e/tools/install.sh", "helm"])
+    tutorial = tutorial and run("tutorial", "the tutorial's part on Kubernetes",
+                                'eval "$(e2e/cluster/cluster.sh env)" && '
+                                f"python3 e2e/tutorial_test.py --kubernetes --programs {RELEASE}/bin")
+    count("tutorial", tutorial, unittest_cases("tutorial") if (LOGS / "tutorial.log").exists() else None)
     down = run("e2e-down", "cluster down",
                "e2e/cluster/cluster.sh nats-down; e2e/cluster/cluster.sh down")
     count("e2e-down", down)

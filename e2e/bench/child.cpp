@@ -8,11 +8,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <stdexcept>
 #include <thread>
 #include <utility>
@@ -81,8 +83,6 @@ std::string ProgramBesideThis(const std::string& name) {
   return std::filesystem::read_symlink("/proc/self/exe").parent_path() / name;
 }
 
-namespace {
-
 double OneProcessMiB(pid_t pid, const std::string& field) {
   std::ifstream status("/proc/" + std::to_string(pid) + "/status");
   for (std::string line; std::getline(status, line);) {
@@ -91,7 +91,33 @@ double OneProcessMiB(pid_t pid, const std::string& field) {
   return std::nan("");
 }
 
-}  // namespace
+std::vector<std::pair<pid_t, std::string>> ProcessTree(pid_t pid) {
+  const std::string own = "/proc/" + std::to_string(pid);
+  std::string name;
+  if (!std::getline(std::ifstream(own + "/comm"), name)) return {};
+  std::vector<std::pair<pid_t, std::string>> tree{{pid, name}};
+  std::error_code gone;
+  for (const auto& task : std::filesystem::directory_iterator(own + "/task", gone)) {
+    std::ifstream children(task.path() / "children");
+    for (pid_t child = 0; children >> child;) {
+      for (auto& found : ProcessTree(child)) tree.push_back(std::move(found));
+    }
+  }
+  return tree;
+}
+
+double CpuSeconds(pid_t pid) {
+  std::string stat;
+  std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/stat"), stat);
+  if (stat.empty()) return std::nan("");
+  std::istringstream fields(stat.substr(std::min(stat.size(), stat.rfind(')') + 2)));
+  std::string field;
+  double ticks = 0;
+  for (int n = 3; n <= 15 && fields >> field; ++n) {
+    if (n == 14 || n == 15) ticks += std::atof(field.c_str());
+  }
+  return ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
+}
 
 double ProcessMiB(pid_t pid, const std::string& field) {
   double sum = OneProcessMiB(pid, field);

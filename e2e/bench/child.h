@@ -39,6 +39,13 @@ std::string ProgramBesideThis(const std::string& name);
 // they share count twice); NaN when it cannot be read.
 double ProcessMiB(pid_t pid, const std::string& field);
 
+// A process, its children, theirs…, with what they are called (/proc/<pid>/comm).
+std::vector<std::pair<pid_t, std::string>> ProcessTree(pid_t pid);
+// A field of /proc/<pid>/status in MiB of this process alone; NaN when it cannot be read.
+double OneProcessMiB(pid_t pid, const std::string& field);
+// User and system time of a process so far; NaN when it cannot be read.
+double CpuSeconds(pid_t pid);
+
 // A port of 127.0.0.1 that nobody listens on at this moment.
 int FreePort();
 

@@ -2,7 +2,6 @@
 //
 // Memory and CPU are the kernel's figures for the operator's process in its pod; API writes are
 // counted by the API server, on the resources the operator may write. Needs to run on the node.
-#include <unistd.h>
 #include <CLI/CLI.hpp>
 
 #include <fstream>
@@ -10,6 +9,7 @@
 #include <sstream>
 #include <thread>
 
+#include "e2e/bench/child.h"
 #include "e2e/bench/figures.h"
 #include "e2e/scenarios/harness.h"
 
@@ -24,26 +24,6 @@ struct Options {
   int lanes = 100;
   int seconds = 120;
 };
-
-// User and system time of the process so far.
-double CpuSeconds(pid_t pid) {
-  const std::string stat = ReadProjectFile("/proc/" + std::to_string(pid) + "/stat");
-  std::istringstream fields(stat.substr(std::min(stat.size(), stat.rfind(')') + 2)));
-  std::string field;
-  double ticks = 0;
-  for (int n = 3; n <= 15 && fields >> field; ++n) {
-    if (n == 14 || n == 15) ticks += std::atof(field.c_str());
-  }
-  return ticks / static_cast<double>(sysconf(_SC_CLK_TCK));
-}
-
-double ResidentMiB(pid_t pid) {
-  std::istringstream status(ReadProjectFile("/proc/" + std::to_string(pid) + "/status"));
-  for (std::string line; std::getline(status, line);) {
-    if (line.rfind("VmRSS:", 0) == 0) return std::atof(line.c_str() + 6) / 1024.0;
-  }
-  return std::nan("");
-}
 
 struct Counters {
   double api_writes = 0;
@@ -120,7 +100,7 @@ int Run(const Options& options) {
   while (elapsed < options.seconds) {
     std::this_thread::sleep_for(std::chrono::seconds(10));
     elapsed = std::chrono::duration<double>(Clock::now() - started).count();
-    resident.push_back(ResidentMiB(pid));
+    resident.push_back(OneProcessMiB(pid, "VmRSS"));
     std::printf("%7.0f  %7.1f  %11.2f\n", elapsed, resident.back(),
                 100 * (CpuSeconds(pid) - cpu_before) / elapsed);
     std::fflush(stdout);

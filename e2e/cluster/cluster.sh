@@ -17,6 +17,8 @@
 #   cluster.sh images BUILD_DIR  builds the operator, gateway and worker images, loads them into the cluster
 #   cluster.sh example-images BUILD_DIR  the images of worker-runtime/examples, on top of these
 #   cluster.sh deploy            installs the CRD, operator and gateway, waits until they are available
+#   cluster.sh undeploy          removes them and every WorkerPool
+#   cluster.sh audit             prints the paths of the API server's audit logs, for charts/privileges.py
 #   cluster.sh env               export lines for a shell: eval "$(cluster.sh env)"
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
@@ -124,7 +126,8 @@ main() {
       require_root example-images
       with_lock "$state_dir" build_example_images "$1"
       ;;
-    deploy) with_lock "$state_dir" deploy ;;
+    deploy | undeploy) with_lock "$state_dir" "$command" ;;
+    audit) printf '%s\n' "$state_dir"/log/audit*.jsonl ;;
     env) print_env ;;
     help | -h | --help) usage ;;
     *) usage >&2 && die "unknown command '$command'" ;;

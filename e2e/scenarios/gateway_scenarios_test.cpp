@@ -51,7 +51,7 @@ class GatewayScenarioTest : public ScenarioTest {
           name + "-jobs, namespace: " + in_namespace +
           "}\n"
           "roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, "
-          "name: lanekeeper-jobs}\n"
+          "name: 'lanekeeper:lanekeeper-system:lanekeeper:job-operator'}\n"
           "subjects: [{kind: ServiceAccount, name: " +
           name + ", namespace: " + in_namespace + "}]\n";
     }

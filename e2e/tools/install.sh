@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Installs what building and testing Lanekeeper takes, on Debian 12 (bookworm).
 #
-#   install.sh [packages|nats|cluster|helm|rivals|schemathesis|all]     default: all
+#   install.sh [build|packages|nats|cluster|helm|rivals|schemathesis|all]     default: all
 #
-#   packages   compilers and libraries to build the C++ code, and its formatters (apt)
+#   build      compilers and libraries to build the C++ code (apt)
+#   packages   these, and what checks it: clang, its formatter and linter (apt)
 #   nats       nats-server and the nats CLI, built from the pins in nats/go.mod
 #   cluster    what e2e/cluster needs: containerd and friends (apt), Kubernetes and etcd, built from
 #              the pins in kubernetes/go.mod and etcd/go.mod
@@ -31,9 +32,9 @@ build_packages=(
   g++ cmake ninja-build ccache pkg-config
   libcpprest-dev libyaml-cpp-dev prometheus-cpp-dev libnats-dev libgtest-dev libgmock-dev
   libspdlog-dev libfmt-dev libcli11-dev libexpected-dev nlohmann-json3-dev libbenchmark-dev libssl-dev
-  clang-format-14 clang-tidy-14 clang-14 libclang-rt-14-dev
   curl jq python3 python3-yaml procps
 )
+check_packages=(clang-format-14 clang-tidy-14 clang-14 libclang-rt-14-dev)
 cluster_packages=(
   containerd runc containernetworking-plugins buildah debootstrap
   nftables iptables iproute2 conntrack ethtool socat
@@ -226,7 +227,7 @@ install_cluster() {
   with_lock apt install_packages cluster "${cluster_packages[@]}"
   if [[ ${1:-} == with-everything ]]; then
     install_nats
-    with_lock apt install_packages build "${build_packages[@]}"
+    with_lock apt install_packages build "${build_packages[@]}" "${check_packages[@]}"
   fi
   install_etcd
   wait "$kubernetes_pid" || exit 1
@@ -234,10 +235,11 @@ install_cluster() {
 
 main() {
   local target=${1:-all}
-  if (($# > 1)); then die "usage: install.sh [packages|nats|cluster|helm|rivals|schemathesis|all]"; fi
+  if (($# > 1)); then die "usage: install.sh [build|packages|nats|cluster|helm|rivals|schemathesis|all]"; fi
   mkdir -p "$bin_dir" "$state_dir"
   case $target in
-    packages) with_lock apt install_packages build "${build_packages[@]}" ;;
+    build) with_lock apt install_packages build "${build_packages[@]}" ;;
+    packages) with_lock apt install_packages build "${build_packages[@]}" "${check_packages[@]}" ;;
     nats) install_nats ;;
     cluster) install_cluster ;;
     helm) install_helm ;;
@@ -245,7 +247,7 @@ main() {
     schemathesis) install_schemathesis ;;
     all) install_cluster with-everything ;;
     -h | --help | help) sed -n '2,/^set -euo/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; return 0 ;;
-    *) die "unknown target '$target'; usage: install.sh [packages|nats|cluster|helm|rivals|schemathesis|all]" ;;
+    *) die "unknown target '$target'; usage: install.sh [build|packages|nats|cluster|helm|rivals|schemathesis|all]" ;;
   esac
   say "$target: ready (programs in $bin_dir)"
 }

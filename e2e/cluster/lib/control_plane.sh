@@ -112,8 +112,13 @@ start_control_plane() {
   done
   start_etcd "$dir"
   require_free_address kube-apiserver "$port"
+  # Of this cluster, not of the one before.
+  if ! process_runs "$dir" kube-apiserver; then rm -f "$dir"/log/audit*.jsonl; fi
   start_apiserver "$dir" "$port" --bind-address 0.0.0.0 --advertise-address "$node_address" \
-    --authorization-mode Node,RBAC --enable-admission-plugins NodeRestriction \
+    --authorization-mode Node,RBAC \
+    --enable-admission-plugins NodeRestriction,OwnerReferencesPermissionEnforcement \
+    --audit-policy-file "$cluster_dir/audit-policy.yaml" --audit-log-path "$dir/log/audit.jsonl" \
+    --audit-log-maxsize 64 --audit-log-maxbackup 3 \
     --kubelet-preferred-address-types InternalIP \
     --kubelet-certificate-authority "$pki/ca.crt" \
     --kubelet-client-certificate "$pki/apiserver-kubelet-client.crt" \

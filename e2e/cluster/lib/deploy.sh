@@ -27,12 +27,25 @@ render_manifests() {
   local operator_build=$1 gateway_build=$2 file
   for file in "$cluster_dir"/manifests/*.yaml; do
     echo "---"
-    sed -e "s|image: lanekeeper/operator:e2e|image: $operator_image|" \
-      -e "s|image: lanekeeper/gateway:e2e|image: $gateway_image|" \
+    sed -e "s|\"lanekeeper/operator:e2e\"|\"$operator_image\"|" \
+      -e "s|\"lanekeeper/gateway:e2e\"|\"$gateway_image\"|" \
       -e "s|\"nats://10.200.0.1:4222\"|\"$(cluster_nats_url)\"|" \
       -e "s|e2e-build: unknown|e2e-build: \"$operator_build\"|" \
       -e "s|e2e-gateway-build: unknown|e2e-gateway-build: \"$gateway_build\"|" "$file"
   done
+}
+
+# Pools first, while there is an operator that takes its finalizer off; the CRD stays.
+undeploy() {
+  local log=$state_dir/log/undeploy.log
+  require_programs kubectl
+  mkdir -p "$state_dir/log"
+  if workerpools_served >/dev/null 2>&1; then
+    quietly "$log" kubectl --kubeconfig "${E2E_KUBECONFIG:-$state_dir/kubeconfig}" delete workerpools \
+      --all --all-namespaces --timeout 120s
+  fi
+  quietly "$log" target_kubectl delete --ignore-not-found -f "$cluster_dir/manifests/lanekeeper.yaml"
+  say "operator and gateway removed, and with them every pool"
 }
 
 # `kubectl wait` fails on a CRD that is so new that it has no conditions yet.
@@ -43,7 +56,7 @@ show_program() {
   {
     echo "--- the $1's pods"
     target_kubectl --namespace lanekeeper-system describe pods \
-      --selector "app.kubernetes.io/name=lanekeeper-$1" | tail -n 40
+      --selector "app.kubernetes.io/name=lanekeeper,app.kubernetes.io/component=$1" | tail -n 40
     echo "--- the $1's log"
     target_kubectl --namespace lanekeeper-system logs "deployment/lanekeeper-$1" --tail 25
   } >&2 || true

@@ -136,6 +136,16 @@ base_image() {
   say "base images ready in $image_cache_dir"
 }
 
+# Of the images that ship; archives are not compressed, so their size is what a node has to keep.
+image_bytes_max=120000000
+check_image_size() {
+  local bytes
+  case $1 in operator | gateway | worker) ;; *) return 0 ;; esac
+  bytes=$(stat --format %s "$2")
+  say "lanekeeper/$1:e2e has $((bytes / 100000 / 10)).$((bytes / 100000 % 10)) MB"
+  ((bytes <= image_bytes_max)) || die "lanekeeper/$1:e2e has $bytes bytes; at most $image_bytes_max are allowed"
+}
+
 # build_image <component> <dockerfile> <context> <inputs> <flags of buildah…>: builds
 # lanekeeper/<component>:e2e and loads it, unless the cluster has one that was made from these inputs.
 build_image() {
@@ -155,6 +165,7 @@ build_image() {
   fi
   mkdir -p "$state_dir/images"
   quietly "$log" archive_image "$image" "$archive"
+  check_image_size "$component" "$archive"
   load_archive "$archive"
   cluster_ctr images label "$image" "lanekeeper.dev/inputs=$inputs" >/dev/null
   rm -f "$archive"
