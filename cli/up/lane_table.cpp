@@ -4,14 +4,17 @@
 #include <array>
 #include <cstdio>
 
+#include "cli/command/output.h"
+#include "operator/scaling/decide_workers.h"
+
 namespace lanekeeper::up {
 namespace {
 
-constexpr std::size_t kFields = 8;
+constexpr std::size_t kFields = 9;
 using Fields = std::array<std::string, kFields>;
 
-const Fields kHeadings{"LANE",    "WAITING", "RUNNING", "PARKED",
-                       "WORKERS", "DEAD",    "WAIT",    "LAST DECISION"};
+const Fields kHeadings{"LANE", "WAITING", "RUNNING", "PARKED",       "WORKERS",
+                       "DEAD", "WAIT",    "OLDEST",  "LAST DECISION"};
 
 // Only the name and the decision begin at the left.
 bool IsNumber(std::size_t field) { return field > 0 && field + 1 < kFields; }
@@ -20,9 +23,23 @@ std::string WorkersText(const LaneStatus& status) {
   return std::to_string(status.workers_ready) + "/" + std::to_string(status.workers_desired);
 }
 
+// "-": not known.
+std::string WaitText(std::int64_t seconds) {
+  return seconds < 0 ? "-" : cli::SecondsText(seconds);
+}
+
+// How long the job that waits longest has waited.
+std::string OldestText(const LaneStatus& status) {
+  return status.waiting > 0 ? WaitText(status.oldest_wait_seconds) : "-";
+}
+
 std::string DecisionText(const LaneRow& row) {
   if (!row.doubt.empty()) return "(" + row.doubt + ") " + row.status.decision_message;
   if (!row.status.release.empty()) return row.status.release;
+  // The last decision is one in a doubt that is over, e.g. before the queue was made.
+  if (row.status.decision_reason == scaling::ToString(scaling::ScalingReason::kHeldByDoubt)) {
+    return "The queue answers.";
+  }
   return row.status.decision_message;
 }
 
@@ -35,6 +52,7 @@ Fields FieldsOf(const LaneRow& row) {
           WorkersText(status),
           std::to_string(status.dead_letters),
           WaitText(status.predicted_wait_seconds),
+          OldestText(status),
           DecisionText(row)};
 }
 
@@ -59,13 +77,6 @@ std::string Joined(const Fields& fields, const std::array<std::size_t, kFields>&
 }
 
 }  // namespace
-
-std::string WaitText(std::int64_t seconds) {
-  if (seconds < 0) return "-";
-  if (seconds < 120) return std::to_string(seconds) + "s";
-  if (seconds < 120 * 60) return std::to_string(seconds / 60) + "m";
-  return std::to_string(seconds / 3600) + "h";
-}
 
 std::vector<std::string> LaneTable(const std::vector<LaneRow>& rows, int columns, int lines) {
   if (lines <= 0) return {};

@@ -23,7 +23,4 @@ std::vector<std::string> LaneTable(const std::vector<LaneRow>& rows, int columns
 // "studio/media/short  waiting 3  running 2  …".
 std::string LaneLine(const LaneRow& row);
 
-// "45s", "12m", "3h"; "-": not known.
-std::string WaitText(std::int64_t seconds);
-
 }  // namespace lanekeeper::up

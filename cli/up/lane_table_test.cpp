@@ -16,18 +16,20 @@ LaneRow Row(const std::string& lane, std::int64_t waiting) {
   row.status.workers_ready = 1;
   row.status.workers_desired = 3;
   row.status.predicted_wait_seconds = 45;
+  row.status.oldest_wait_seconds = 9;
   row.status.decision_message = "Scaled from 1 to 3 workers.";
   return row;
 }
 
 TEST(LaneTableTest, ColumnsAreAlignedAndNumbersStandAtTheRight) {
-  EXPECT_THAT(LaneTable({Row("short", 12), Row("gpu", 1000)}, 120, 10),
-              ElementsAre("LANE                WAITING  RUNNING  PARKED  WORKERS  DEAD  WAIT  LAST "
-                          "DECISION",
-                          "studio/media/short       12        2       0      1/3     0   45s  "
-                          "Scaled from 1 to 3 workers.",
-                          "studio/media/gpu       1000        2       0      1/3     0   45s  "
-                          "Scaled from 1 to 3 workers."));
+  EXPECT_THAT(
+      LaneTable({Row("short", 12), Row("gpu", 1000)}, 120, 10),
+      ElementsAre("LANE                WAITING  RUNNING  PARKED  WORKERS  DEAD  WAIT  OLDEST  "
+                  "LAST DECISION",
+                  "studio/media/short       12        2       0      1/3     0   45s      9s  "
+                  "Scaled from 1 to 3 workers.",
+                  "studio/media/gpu       1000        2       0      1/3     0   45s      9s  "
+                  "Scaled from 1 to 3 workers."));
 }
 
 TEST(LaneTableTest, NeverWiderOrHigherThanTheTerminal) {
@@ -54,6 +56,17 @@ TEST(LaneTableTest, CutsNoCharacterInTwo) {
   }
 }
 
+TEST(LaneTableTest, ADoubtThatIsOverIsNoLongerShown) {
+  LaneRow row = Row("a", 1);
+  row.status.decision_reason = "HeldByDoubt";
+  row.status.decision_message = "Kept 0 workers: the stream does not exist.";
+  row.doubt = "ConsumerMissing";
+  EXPECT_TRUE(
+      LaneLine(row).ends_with("(ConsumerMissing) Kept 0 workers: the stream does not exist."));
+  row.doubt.clear();
+  EXPECT_TRUE(LaneLine(row).ends_with("The queue answers.")) << LaneLine(row);
+}
+
 TEST(LaneTableTest, SaysThatThereIsNoneYet) {
   EXPECT_THAT(LaneTable({}, 80, 5), ElementsAre("No lane yet."));
 }
@@ -70,12 +83,12 @@ TEST(LaneTableTest, ALineHasTheSameNumbers) {
   EXPECT_THAT(LaneLine(row), testing::EndsWith("1 of 2 released"));
 }
 
-TEST(LaneTableTest, WaitsAreShort) {
-  EXPECT_EQ(WaitText(-1), "-");
-  EXPECT_EQ(WaitText(0), "0s");
-  EXPECT_EQ(WaitText(119), "119s");
-  EXPECT_EQ(WaitText(120), "2m");
-  EXPECT_EQ(WaitText(7200), "2h");
+TEST(LaneTableTest, AWaitIsShortAndOneThatIsNotKnownIsADash) {
+  LaneRow row{.key = {"studio", "media", "short"}, .status = {}, .doubt = {}};
+  row.status.predicted_wait_seconds = 7200;
+  EXPECT_THAT(LaneLine(row), testing::EndsWith("wait 2h"));
+  row.status.predicted_wait_seconds = -1;
+  EXPECT_THAT(LaneLine(row), testing::EndsWith("wait -"));
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <optional>
 #include <string>
 
 #include "worker-runtime/base/result.h"
@@ -14,6 +15,7 @@ struct UpOptions {
   std::string nats_url;               // Empty: a nats-server of its own.
   std::string state = ".lanekeeper";  // A folder.
   int port = 0;                       // Of the own nats-server; 0: a free one.
+  std::optional<int> gateway_port;    // 0: a free one; nothing: kGatewayPort or a free one.
 };
 
 extern const char* const kUpDescription;

@@ -1,18 +1,26 @@
-// The command `validate`: a manifest, offline, by the rules of the operator.
+// The command `validate`: manifests, offline, by the rules of the API server and of the operator.
 #pragma once
 
 #include <istream>
 #include <ostream>
 #include <string>
+#include <vector>
+
+#include "cli/command/command.h"
+#include "cli/command/output.h"
 
 namespace lanekeeper::validate {
 
-inline constexpr const char* kDescription =
-    "Checks the WorkerPools of a manifest, offline, by the operator's rules. Exit status: 0 all "
-    "are\n"
-    "good, 1 one is not, 2 there is none to check";
+struct ValidateOptions {
+  std::vector<std::string> files;  // "-" is standard input.
+  cli::Format format = cli::Format::kTable;
+};
 
-// `file`: "-" is `in`. One line a pool, every field that is wrong named. Returns the exit status.
-int Validate(const std::string& file, std::istream& in, std::ostream& out);
+// A line for each good pool and for each field that is wrong; as JSON or YAML an item for each
+// pool. kOk: all are good; kFailed: one is not; kUsage: there is none to check, or a file cannot be
+// read.
+cli::Exit Validate(const ValidateOptions& options, std::istream& in, std::ostream& out);
+
+void AddValidateCommands(cli::Commands commands);
 
 }  // namespace lanekeeper::validate

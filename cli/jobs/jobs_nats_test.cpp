@@ -1,0 +1,179 @@
+// `lanekeeper submit` and `jobs` as people run them: the program itself, against a `lanekeeper up`
+// with its gateway, nats-server and example worker.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "cli/command/command.h"
+#include "cli/up/testing/up_test.h"
+#include "operator/local/state_folder.h"
+
+namespace lanekeeper::jobs {
+namespace {
+
+using cli::Exit;
+using nlohmann::json;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+
+// A command that hangs is a failure with what it printed. Longer than every --timeout here.
+constexpr const char* kDeadline = "360s";
+// From here on the status is of timeout(1), or of a signal.
+constexpr int kNotItsOwn = 124;
+
+struct Ran {
+  Exit exit = Exit::kOk;
+  std::string out;
+  std::string err;
+};
+
+class JobsTest : public up::UpTest {
+ protected:
+  void StartWithGateway() {
+    WriteManifest("workers: {min: 1, max: 1, slots: 2}, jobs: {attempts: 1}");
+    Start();
+    ASSERT_TRUE(Await([&] { return ReadWholeFile(folder_ + "/state/gateway").has_value(); }));
+  }
+
+  // `arguments` as a shell takes them.
+  Ran Lanekeeper(const std::string& arguments, const std::string& input = "",
+                 const std::string& program = "lanekeeper") {
+    std::ofstream(folder_ + "/in") << input;
+    const std::string folder =
+        std::filesystem::read_symlink("/proc/self/exe").parent_path().string();
+    const int status = std::system(("LANEKEEPER_GATEWAY= timeout -k 10s " + std::string(kDeadline) +
+                                    " " + folder + "/" + program + " " + arguments + " <" +
+                                    folder_ + "/in >" + folder_ + "/out 2>" + folder_ + "/err")
+                                       .c_str());
+    Ran ran{static_cast<Exit>(WEXITSTATUS(status)), ReadWholeFile(folder_ + "/out").value_or(""),
+            ReadWholeFile(folder_ + "/err").value_or("")};
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) < kNotItsOwn)
+        << arguments << " ended with " << status << "\nout: " << ran.out << "\nerr: " << ran.err;
+    return ran;
+  }
+  // A command about this `up`.
+  Ran Local(const std::string& arguments, const std::string& input = "") {
+    return Lanekeeper(arguments + " --timeout 5m --local --state-folder " + folder_ + "/state",
+                      input);
+  }
+  std::string Submit(const std::string& arguments) {
+    const Ran ran = Local("submit media --lane short " + arguments);
+    EXPECT_EQ(ran.exit, Exit::kOk) << ran.err;
+    return ran.out.substr(0, ran.out.find('\n'));
+  }
+};
+
+TEST_F(JobsTest, ASubmitPrintsTheIdAndAWaitWhatCameOfIt) {
+  StartWithGateway();
+  const std::string id = Submit("--type sleep 1");
+  EXPECT_THAT(id, HasSubstr("LK_studio_media_short."));
+
+  const Ran done = Local("submit studio/media --lane short --type sleep - --wait 5m", "1\n");
+  EXPECT_EQ(done.exit, Exit::kOk) << done.err;
+  EXPECT_TRUE(json::parse(done.out).contains("worker")) << done.out;
+
+  const Ran dead = Local("submit media --lane short --type poison x --wait 5m");
+  EXPECT_EQ(dead.exit, Exit::kFailed);
+  EXPECT_THAT(dead.err, HasSubstr("this job is poison"));
+
+  const Ran held =
+      Local("submit media --lane short --type hold " + GatePath("go") + " --wait 100ms");
+  EXPECT_EQ(held.exit, Exit::kNotEnded) << held.err;
+  EXPECT_THAT(held.err, HasSubstr("LK_studio_media_short."));
+  Release("go");
+
+  const Ran followed = Local("submit media --lane short --type sleep 1 --follow");
+  EXPECT_EQ(followed.exit, Exit::kOk) << followed.err;
+  EXPECT_THAT(followed.out, AllOf(HasSubstr("LK_studio_media_short."), HasSubstr("done")));
+
+  const json said = json::parse(Local("submit media --lane short --type sleep 1 -o json").out);
+  EXPECT_EQ(said["lane"], "short");
+}
+
+TEST_F(JobsTest, WhatIsWrongIsSaidBeforeAnythingIsSent) {
+  StartWithGateway();
+  const Ran line = Local("submit media --bulk -",
+                         "{\"type\":\"sleep\"}\n\n{\"type\":\"sleep\",\"colour\":\"red\"}\n");
+  EXPECT_EQ(line.exit, Exit::kUsage);
+  EXPECT_THAT(line.err, HasSubstr("line 3: colour: does not exist"));
+  EXPECT_EQ(Local("submit media --wait soon").exit, Exit::kUsage);
+  EXPECT_EQ(Local("submit media --header x").exit, Exit::kUsage);
+  EXPECT_EQ(Local("submit media x --file y").exit, Exit::kUsage);
+  EXPECT_EQ(Local("jobs --since yesterday").exit, Exit::kUsage);
+  EXPECT_THAT(Local("jobs").out, HasSubstr("No jobs of studio/media"));
+  const Ran nope = Local("submit nope x");
+  EXPECT_EQ(nope.exit, Exit::kNotFound);
+  EXPECT_THAT(nope.err, HasSubstr("there are studio/media"));
+  EXPECT_EQ(Local("jobs show LK_studio_media_short.99").exit, Exit::kNotFound);
+  const Ran nobody = Lanekeeper("jobs --local --state-folder " + folder_ + "/elsewhere");
+  EXPECT_EQ(nobody.exit, Exit::kUnreachable);
+  EXPECT_THAT(nobody.err, HasSubstr("lanekeeper up"));
+}
+
+TEST_F(JobsTest, ManyAreHandedInAndListedAndOneThatWaitsIsCancelled) {
+  StartWithGateway();
+  for (int n = 0; n < 2; ++n) Submit("--type hold " + GatePath("go"));
+  const Ran bulk = Local("submit media --lane short --bulk -",
+                         "{\"type\":\"sleep\",\"payload\":\"1\"}\n{\"type\":\"other\"}\n");
+  EXPECT_EQ(bulk.exit, Exit::kOk) << bulk.err;
+  EXPECT_THAT(bulk.out, HasSubstr("2 submitted, 0 refused"));
+
+  const Ran others = Local("jobs media --type other -o json");
+  ASSERT_EQ(others.exit, Exit::kOk) << others.err;
+  const json jobs = json::parse(others.out);
+  ASSERT_EQ(jobs.size(), 1U);
+  EXPECT_EQ(jobs[0]["state"], "waiting");
+  const std::string id = jobs[0]["id"];
+  EXPECT_THAT(Local("jobs list studio/media --limit 3").out,
+              AllOf(HasSubstr("ID"), HasSubstr("LK_studio_media_short.")));
+  const Ran cancelled = Local("jobs cancel " + id);
+  EXPECT_EQ(cancelled.exit, Exit::kOk) << cancelled.err;
+  EXPECT_THAT(Local("jobs show " + id).out, HasSubstr("cancelled"));
+  const Ran watched = Local("jobs watch " + id);
+  EXPECT_EQ(watched.exit, Exit::kFailed) << watched.err;
+  EXPECT_EQ(Local("jobs retry " + id).exit, Exit::kUsage);
+  Release("go");
+}
+
+TEST_F(JobsTest, ADeadJobIsExplainedAndSentAgain) {
+  StartWithGateway();
+  const std::string id = Submit("--type poison x");
+  EXPECT_EQ(Local("jobs watch " + id).exit, Exit::kFailed);
+  EXPECT_THAT(Local("jobs show " + id).out, AllOf(HasSubstr("dead"), HasSubstr("poison")));
+  const Ran logs = Local("jobs logs " + id);
+  EXPECT_EQ(logs.exit, Exit::kOk) << logs.err;
+  EXPECT_THAT(logs.out, AllOf(HasSubstr("run 1"), HasSubstr("worker"), HasSubstr("poison")));
+  const Ran retried = Local("jobs retry " + id);
+  EXPECT_EQ(retried.exit, Exit::kOk) << retried.err;
+  EXPECT_THAT(retried.out, HasSubstr("is sent again"));
+
+  const std::string done = Submit("--type sleep 1");
+  EXPECT_EQ(Local("jobs watch " + done).exit, Exit::kOk);
+  const Ran refused = Local("jobs retry " + done);
+  EXPECT_EQ(refused.exit, Exit::kUsage);
+  EXPECT_THAT(refused.err, HasSubstr("only dead jobs are retried; it is done"));
+}
+
+TEST_F(JobsTest, AShellIsToldThePoolsAndKubectlTheSame) {
+  StartWithGateway();
+  const std::string local = " --timeout 5m --local --state-folder " + folder_ + "/state";
+  EXPECT_TRUE(Await([&] {  // A loaded machine may need more than the second that a prompt waits.
+    return Lanekeeper("__complete jobs" + local + " ''").out.find("studio/media\n") !=
+           std::string::npos;
+  }));
+  const Ran help = Lanekeeper("jobs --help", "", "kubectl-lanekeeper");
+  EXPECT_EQ(help.exit, Exit::kOk);
+  EXPECT_THAT(help.out, AllOf(HasSubstr("kubectl lanekeeper jobs"), HasSubstr("Examples:")));
+  EXPECT_THAT(Lanekeeper("completion bash").out, HasSubstr("complete -F"));
+  EXPECT_THAT(Lanekeeper("__complete s").out, AllOf(HasSubstr("submit\n"), Not(HasSubstr("jobs"))));
+}
+
+}  // namespace
+}  // namespace lanekeeper::jobs

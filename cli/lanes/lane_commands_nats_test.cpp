@@ -1,0 +1,193 @@
+// The commands about lanes, workers and dead letters as people run them: the program itself,
+// against a `lanekeeper up` with its gateway, nats-server and example workers.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "cli/command/command.h"
+#include "cli/up/testing/up_test.h"
+#include "operator/local/state_folder.h"
+
+namespace lanekeeper::lanes {
+namespace {
+
+using cli::Exit;
+using nlohmann::json;
+using testing::HasSubstr;
+using testing::Not;
+
+struct Ran {
+  Exit exit = Exit::kOk;
+  std::string out;
+  std::string err;
+};
+
+class LaneCommandsTest : public up::UpTest {
+ protected:
+  void StartWithGateway(const std::string& lane) {
+    WriteManifest(lane);
+    Start();
+    ASSERT_TRUE(Await([&] { return ReadWholeFile(folder_ + "/state/gateway").has_value(); }));
+  }
+  // `arguments` as a shell takes them.
+  Ran Local(const std::string& arguments) {
+    const std::string folder =
+        std::filesystem::read_symlink("/proc/self/exe").parent_path().string();
+    const int status = std::system(("LANEKEEPER_GATEWAY= timeout -s KILL 300 " + folder +
+                                    "/lanekeeper " + arguments + " --timeout 4m --local --state " +
+                                    folder_ + "/state >" + folder_ + "/out 2>" + folder_ + "/err")
+                                       .c_str());
+    Ran ran{static_cast<Exit>(WEXITSTATUS(status)), ReadWholeFile(folder_ + "/out").value_or(""),
+            ReadWholeFile(folder_ + "/err").value_or("")};
+    const bool ended = WIFEXITED(status) && ran.exit <= Exit::kNotEnded;
+    EXPECT_TRUE(ended) << arguments << " did not end by itself\n" << ran.out << ran.err;
+    return ran;
+  }
+  json Json(const std::string& arguments) {
+    const Ran ran = Local(arguments + " -o json");
+    EXPECT_EQ(ran.exit, Exit::kOk) << ran.err;
+    return json::parse(ran.out, nullptr, false);
+  }
+  // The only worker, once it says that it runs `jobs`.
+  json AwaitWorkerWith(std::size_t jobs) {
+    json worker;
+    EXPECT_TRUE(Await([&] {
+      const json workers = Json("workers media/short");
+      if (workers.size() != 1 || workers[0]["jobs"].size() != jobs) return false;
+      worker = workers[0];
+      return true;
+    }));
+    return worker;
+  }
+};
+
+TEST_F(LaneCommandsTest, LanesAreShownAndTheDecisionsOfOneAreExplained) {
+  StartWithGateway("jobs: {timeout: 1h}, workers: {max: 1, slots: 2}");
+  PublishHeld("held", "go");
+  ASSERT_TRUE(AwaitRunning(1));
+  ASSERT_TRUE(Await([&] { return Json("lanes").at(0).value("running", 0) == 1; }));
+  const Ran lanes = Local("lanes media");
+  EXPECT_THAT(lanes.out, HasSubstr("LANE                WAITING"));
+  EXPECT_THAT(lanes.out, HasSubstr("\nstudio/media/short  "));
+
+  const Ran explained = Local("explain media/short -n 3");
+  EXPECT_EQ(explained.exit, Exit::kOk) << explained.err;
+  EXPECT_THAT(explained.out, HasSubstr("Lane studio/media/short\n"));
+  EXPECT_THAT(explained.out, HasSubstr("1 running"));
+  EXPECT_THAT(explained.out, HasSubstr("demand"));
+  EXPECT_THAT(explained.out, HasSubstr("Scaled from 0 to 1 worker"));
+  ASSERT_TRUE(Await([&] { return !Json("explain media/short")["decisions"].empty(); }))
+      << "the ledger is written by and by";
+  std::printf("%s", Local("explain media/short").out.c_str());  // For whoever reads the log.
+  EXPECT_EQ(Local("explain media/fast").exit, Exit::kNotFound);
+  EXPECT_EQ(Local("lanes nosuch").exit, Exit::kNotFound);
+  EXPECT_EQ(Local("explain media/short -n 1000").exit, Exit::kUsage);
+  Release("go");
+}
+
+TEST_F(LaneCommandsTest, APausedLaneStartsNoJobsUntilItGoesOn) {
+  StartWithGateway("workers: {min: 1, max: 1}");
+  const Ran paused = Local("pause media/short --for 30m --reason 'driver update'");
+  ASSERT_EQ(paused.exit, Exit::kOk) << paused.err;
+  EXPECT_THAT(paused.out, HasSubstr("Lane studio/media/short is paused until "));
+  EXPECT_TRUE(Await(
+      [&] { return Local("explain media/short").out.find("driver update") != std::string::npos; }));
+  Publish("one", "sleep", "1");
+  EXPECT_EQ(JobsLeft(), 1);
+  EXPECT_TRUE(Results().empty());
+  EXPECT_EQ(Local("resume media/short").exit, Exit::kOk);
+  EXPECT_TRUE(Await([&] { return JobsLeft() == 0; }));
+  EXPECT_EQ(Local("pause media/short --for never").exit, Exit::kUsage);
+  EXPECT_EQ(Local("pause media/short --for 1h --until 2030-01-01T00:00:00Z").exit, Exit::kUsage);
+}
+
+TEST_F(LaneCommandsTest, ADrainedWorkerFinishesItsJobAndIsStartedAnew) {
+  StartWithGateway("jobs: {timeout: 1h}, workers: {min: 1, max: 1, slots: 1}");
+  PublishHeld("held", "go");
+  const json worker = AwaitWorkerWith(1);
+  EXPECT_EQ(worker["jobs"][0]["id"], "held");
+  EXPECT_EQ(worker["jobs"][0]["type"], "hold");
+  const std::string name = worker["worker"];
+  EXPECT_THAT(Local("workers").out, HasSubstr(name));
+  const pid_t before = OnlyWorker();
+  ASSERT_NE(before, 0);
+
+  const Ran drained = Local("workers drain media/short " + name);
+  ASSERT_EQ(drained.exit, Exit::kOk) << drained.err;
+  EXPECT_THAT(drained.out, HasSubstr("It is started anew when its running job has ended."));
+  EXPECT_EQ(Local("workers drain media/short nobody").exit, Exit::kNotFound);
+  Publish("next", "sleep", "1");
+  EXPECT_EQ(OnlyWorker(), before) << "its job goes on";
+  Release("go");
+  ASSERT_TRUE(Await([&] { return OnlyWorker() != 0 && OnlyWorker() != before; }));
+  ASSERT_TRUE(Await([&] { return JobsLeft() == 0; }));
+  const auto results = Results();
+  ASSERT_TRUE(results.contains("held"));
+  EXPECT_EQ(results.at("held").size(), 1u);
+  EXPECT_EQ(results.at("held")[0]["delivery"], 1) << "it was not cut";
+  EXPECT_TRUE(results.contains("next"));
+  EXPECT_THAT(up_->said(), Not(HasSubstr("JobsInterrupted")));
+}
+
+TEST_F(LaneCommandsTest, DeadLettersAreListedShownSentAgainAndDiscarded) {
+  StartWithGateway("workers: {min: 1, max: 1}, jobs: {attempts: 1}");
+  EXPECT_THAT(Local("dead").out, HasSubstr("No dead letters."));
+  for (const char* id : {"a", "b", "c"}) Publish(id, "no-such-type", "payload of it");
+  ASSERT_TRUE(Await([&] { return Json("dead media").size() == 3; }));
+  EXPECT_EQ(Json("dead list media --reason rejected").size() +
+                Json("dead list media --reason attempts-used-up").size(),
+            3u);
+  EXPECT_THAT(Local("dead list media --lane short").out, HasSubstr("no-such-type"));
+  const json groups = Json("dead groups media");
+  ASSERT_EQ(groups.size(), 1u);
+  EXPECT_EQ(groups[0]["count"], 3);
+
+  const Ran shown = Local("dead show media a");
+  EXPECT_THAT(shown.out, HasSubstr("Job:"));
+  EXPECT_THAT(shown.out, HasSubstr("no-such-type"));
+  EXPECT_EQ(Local("dead show media a --payload").out, "payload of it");
+  EXPECT_EQ(Local("dead show media nobody").exit, Exit::kNotFound);
+
+  EXPECT_EQ(Local("dead replay media").exit, Exit::kUsage) << "which?";
+  const Ran replayed = Local("dead replay media --group " +
+                             groups[0]["fingerprint"].get<std::string>() + " --rate 1000");
+  EXPECT_EQ(replayed.exit, Exit::kOk) << replayed.err << replayed.out;
+  EXPECT_THAT(replayed.out, HasSubstr("3 dead letters were sent again."));
+  ASSERT_TRUE(Await([&] { return Json("dead media").size() == 3; })) << "they die again";
+
+  EXPECT_EQ(Local("dead discard media --all").exit, Exit::kUsage) << "without --yes";
+  EXPECT_EQ(Local("dead discard media a").exit, Exit::kOk);
+  EXPECT_EQ(Json("dead media").size(), 2u);
+  EXPECT_EQ(Local("dead discard media --all --yes").exit, Exit::kOk);
+  EXPECT_EQ(Json("dead media").size(), 0u);
+}
+
+TEST_F(LaneCommandsTest, WatchedLanesAreALineAChangeUntilTheEnd) {
+  StartWithGateway("workers: {min: 1, max: 1}");
+  up::Lanekeeper watch({"lanes", "media", "--watch", "--local", "--state", folder_ + "/state"});
+  ASSERT_TRUE(Await(
+      [&] { return watch.said().find("studio/media/short  waiting 0") != std::string::npos; }));
+  watch.Signal(SIGINT);
+  const auto ended = watch.Wait();
+  ASSERT_TRUE(ended);
+  EXPECT_EQ(ended->code, 0);
+}
+
+TEST_F(LaneCommandsTest, EveryCommandSaysHowItIsUsed) {
+  for (const char* command : {"lanes", "explain", "pause", "resume", "workers", "workers drain",
+                              "dead", "dead list", "dead groups", "dead show", "dead replay", "dead discard"}) {
+    WriteManifest("workers: {max: 1}");
+    const Ran help = Local(std::string(command) + " --help");
+    EXPECT_EQ(help.exit, Exit::kOk) << command;
+    EXPECT_THAT(help.out, HasSubstr(std::string("  lanekeeper ") + command + " ")) << command;
+  }
+}
+
+}  // namespace
+}  // namespace lanekeeper::lanes
