@@ -15,6 +15,7 @@ void ApplyConsumer(const nats::ConsumerState& state, MonotonicTime now, LaneSamp
   sample->open_pulls = count(state.waiting_pulls);
   sample->ack_pending_max = count(state.ack_pending_max);
   sample->paused = state.paused;
+  sample->jobs_ended_since = 0;
   if (sample->waiting == 0) sample->oldest_wait_seconds = 0;
   sample->taken_at = now;
 }
@@ -63,6 +64,11 @@ void ApplyRoster(const RosterTotals& totals, LaneSample* sample) {
   sample->workers_draining = totals.draining;
   sample->jobs_running = totals.jobs_running;
   sample->workers_version = totals.version;
+}
+
+void ApplyReport(const RosterTotals& totals, LaneSample* sample) {
+  sample->jobs_ended_since += std::max<std::int64_t>(0, sample->jobs_running - totals.jobs_running);
+  ApplyRoster(totals, sample);
 }
 
 std::int64_t WaitSeconds(WallTime stored_at, WallTime now) {

@@ -22,6 +22,8 @@ bool ApplyError(const nats::ApiError& error, LaneSample* sample);
 std::int64_t ArrivalsBetween(const nats::ConsumerState& before, const nats::ConsumerState& after);
 
 void ApplyRoster(const RosterTotals& totals, LaneSample* sample);
+// The same after a report: jobs that its worker had before have ended.
+void ApplyReport(const RosterTotals& totals, LaneSample* sample);
 
 // Whole seconds since `stored_at`, never negative (clocks differ).
 std::int64_t WaitSeconds(WallTime stored_at, WallTime now);

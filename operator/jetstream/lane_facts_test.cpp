@@ -53,6 +53,23 @@ TEST(LaneFacts, EachCauseIsItsOwnDoubtAndKeepsTheNumbers) {
   }
 }
 
+TEST(LaneFacts, WhatEndedSinceTheLastAnswerIsCountedUntilTheNext) {
+  LaneSample sample;
+  ApplyConsumer({.ack_pending = 5}, kNow, &sample);
+  ApplyReport({.reporting = 1, .jobs_running = 5}, &sample);
+  EXPECT_EQ(sample.jobs_ended_since, 0);
+  ApplyReport({.reporting = 1, .jobs_running = 3}, &sample);
+  ApplyReport({.reporting = 1, .jobs_running = 4}, &sample);
+  ApplyReport({.reporting = 1, .jobs_running = 2}, &sample);
+  EXPECT_EQ(sample.jobs_ended_since, 4);
+  EXPECT_EQ(sample.jobs_running, 2);
+  // A worker that nobody hears of any more has settled nothing.
+  ApplyRoster({.reporting = 0, .jobs_running = 0}, &sample);
+  EXPECT_EQ(sample.jobs_ended_since, 4);
+  ApplyConsumer({.ack_pending = 2}, kNow, &sample);
+  EXPECT_EQ(sample.jobs_ended_since, 0);
+}
+
 nats::ConsumerState At(std::uint64_t stream, std::uint64_t consumer, std::int64_t pending) {
   return {.pending = pending,
           .delivered_stream_sequence = stream,

@@ -251,7 +251,7 @@ void JetStreamLaneProbe::Loop::Handle(HeardReport&& mail) {
     std::unique_ptr<WorkerRoster>& roster = lane->view->roster;
     if (!roster) roster = std::make_unique<WorkerRoster>();
     roster->Record(*mail.report, clock_.Now());
-    ApplyRoster(roster->totals(), &lane->sample);
+    ApplyReport(roster->totals(), &lane->sample);
   }
   Publish(*lane);
 }

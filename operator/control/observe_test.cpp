@@ -1,0 +1,51 @@
+#include "operator/control/observe.h"
+
+#include <gtest/gtest.h>
+
+namespace lanekeeper {
+namespace {
+
+scaling::Observation Seen(const LaneSample& sample, int replicas) {
+  WorkloadState workload;
+  workload.replicas = replicas;
+  return ObservationOf(sample, workload, {}, {}, MonotonicTime{});
+}
+
+LaneSample OneWorker(std::int64_t ack_pending, std::int64_t jobs_running) {
+  LaneSample sample;
+  sample.doubt = scaling::Doubt::kNone;
+  sample.ack_pending = ack_pending;
+  sample.workers_reporting = 1;
+  sample.jobs_running = jobs_running;
+  return sample;
+}
+
+TEST(ObservationOf, WhatNobodyRunsIsParked) {
+  const scaling::Observation seen = Seen(OneWorker(5, 3), 1);
+  EXPECT_EQ(seen.running, 3);
+  EXPECT_EQ(seen.parked, 2);
+}
+
+// The queue was asked before these jobs ended: for a moment they looked like retries, in status and
+// in decisions.
+TEST(ObservationOf, JobsThatHaveJustEndedAreNotParked) {
+  LaneSample sample = OneWorker(5, 3);
+  sample.jobs_ended_since = 1;
+  EXPECT_EQ(Seen(sample, 1).parked, 1);
+  sample.jobs_ended_since = 2;
+  EXPECT_EQ(Seen(sample, 1).parked, 0);
+  EXPECT_EQ(Seen(sample, 1).running, 3);
+  sample.jobs_ended_since = 9;
+  EXPECT_EQ(Seen(sample, 1).parked, 0);
+}
+
+TEST(ObservationOf, TheyMayBeASilentWorkersAllTheSame) {
+  LaneSample sample = OneWorker(5, 3);
+  sample.jobs_ended_since = 2;
+  const scaling::Observation seen = Seen(sample, 2);
+  EXPECT_EQ(seen.workers_busy, 1) << "the one that says nothing";
+  EXPECT_EQ(seen.running, 5);
+}
+
+}  // namespace
+}  // namespace lanekeeper
