@@ -140,6 +140,8 @@ class KubernetesTest(TutorialTest):
             environment["PATH"] = f"{pathlib.Path(options.programs).resolve()}{os.pathsep}{environment['PATH']}"
         self.addCleanup(subprocess.run, ["kubectl", "delete", "workerpool", "files", "-n", "studio",
                                          "--ignore-not-found", "--timeout=120s"], env=environment, check=False)
+        self.addCleanup(subprocess.run, ["kubectl", "delete", "rolebinding", "lanekeeper-cli", "-n", "studio",
+                                         "--ignore-not-found"], env=environment, check=False)
         text = blocks((ROOT / "README.md").read_text(encoding="utf-8"), "On Kubernetes")
         self.assertTrue(text)
         said = self.bash("\n".join(text), environment)
