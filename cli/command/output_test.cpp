@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -12,6 +13,7 @@ namespace lanekeeper::cli {
 namespace {
 
 using nlohmann::json;
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -99,6 +101,15 @@ TEST(OutputTest, WhatIsNotThereIsADash) {
   EXPECT_EQ(AgeAt(item, "/a/b"), "-");
 }
 
+TEST(OutputTest, ACellWithoutTextIsADash) {
+  EXPECT_EQ(Printed(Format::kWide, json::parse(R"([{"id":"1","state":"dead"}])")),
+            "ID  STATE  TYPE\n1   dead   -\n");
+  std::ostringstream out;
+  PrintItems(out, Format::kTable, json::parse("[{}]"),
+             {{"ERROR", [](const json&) { return std::string(); }}}, "");
+  EXPECT_EQ(out.str(), "ERROR\n-\n");
+}
+
 TEST(OutputTest, AgesAreShort) {
   const json item{
       {"at", FormatRfc3339(std::chrono::system_clock::now() - std::chrono::minutes(5))}};
@@ -117,6 +128,47 @@ TEST(OutputTest, AnUnknownFormatIsRefused) {
   app.parse("-o yaml");
   EXPECT_EQ(format, Format::kYaml);
   EXPECT_THROW(app.parse("-o xml"), CLI::ParseError);
+  EXPECT_THROW(app.parse("-o 2"), CLI::ParseError);
+  EXPECT_THAT(app.help(), AllOf(HasSubstr("--output FORMAT "), Not(HasSubstr("{"))));
+}
+
+// What a person sees on standard error after these words.
+std::string Refused(std::vector<std::string> words) {
+  CLI::App app("", "lanekeeper");
+  app.require_subcommand(1);
+  CLI::App* jobs = app.add_subcommand("jobs", "");
+  std::string id;
+  jobs->add_subcommand("show", "")->add_option("id", id)->required();
+  std::reverse(words.begin(), words.end());  // As CLI11 takes them.
+  testing::internal::CaptureStderr();
+  try {
+    app.parse(words);
+    ADD_FAILURE() << "taken";
+  } catch (const CLI::ParseError& error) {
+    EXPECT_EQ(EndParse(app, error), Exit::kUsage);
+  }
+  return testing::internal::GetCapturedStderr();
+}
+
+TEST(CommandTest, WordsThatAreNotUnderstoodAreNamedWithTheHelpThatTellsMore) {
+  EXPECT_EQ(Refused({"job"}), "lanekeeper: there is no command 'job'; see `lanekeeper --help`\n");
+  EXPECT_EQ(Refused({}), "lanekeeper: a command is missing; see `lanekeeper --help`\n");
+  EXPECT_EQ(Refused({"jobs", "show"}),
+            "lanekeeper: id is required; see `lanekeeper jobs show --help`\n");
+  EXPECT_THAT(Refused({"jobs", "show", "7", "--colour"}),
+              AllOf(HasSubstr("--colour"), HasSubstr("`lanekeeper jobs show --help`")));
+}
+
+TEST(CommandTest, HelpThatWasAskedForIsNoMistake) {
+  CLI::App app("", "lanekeeper");
+  testing::internal::CaptureStdout();
+  try {
+    app.parse("--help");
+    ADD_FAILURE() << "taken";
+  } catch (const CLI::ParseError& error) {
+    EXPECT_EQ(EndParse(app, error), Exit::kOk);
+  }
+  EXPECT_THAT(testing::internal::GetCapturedStdout(), HasSubstr("Usage: lanekeeper"));
 }
 
 TEST(CommandTest, EveryKindOfErrorHasAStatusOfItsOwn) {

@@ -82,6 +82,11 @@ void AddType(const CLI::Option& option, Candidates& found) {
   // What checks it is told behind a colon.
   std::string type = option.get_type_name();
   type.resize(std::min(type.find(':'), type.size()));
+  // A place that says no more than its name.
+  if (option.get_positional() && type == "TEXT") {
+    if (option.get_name(true) == "pool") type = "POOL";
+    if (option.get_name(true) == "lane") type = "POOL/LANE";
+  }
   found.words = ValuesOf(type);
   found.names = NamesOf(type);
 }

@@ -18,8 +18,18 @@ class CompleteTest : public testing::Test {
     jobs->add_option("--state", text_)->type_name("STATE");
     jobs->add_option("--lane", text_)->type_name("LANE");
     jobs->add_flag("--local", flag_);
+    jobs->add_option("-o,--output", text_)
+        ->check(CLI::IsMember({"json", "yaml"}))
+        ->type_name("FORMAT");
     jobs->add_subcommand("show", "")->add_option("id", list_)->type_name("ID");
     jobs->add_subcommand("shown", "")->group("");
+    app_.add_subcommand("completion", "")
+        ->add_option("shell", text_)
+        ->check(CLI::IsMember({"bash", "zsh", "fish"}))
+        ->type_name("SHELL");
+    CLI::App* explain = app_.add_subcommand("explain", "")->group("");
+    explain->add_option("lane", text_);
+    explain->add_option("pool", text_);
     CLI::App* pause = app_.add_subcommand("pause", "");
     pause->add_option("lane", list_)->type_name("POOL/LANE");
     pause->add_option("-f,--file", text_)->type_name("FILE");
@@ -33,9 +43,9 @@ class CompleteTest : public testing::Test {
 };
 
 TEST_F(CompleteTest, CommandsComeFirst) {
-  EXPECT_THAT(At({""}).words, ElementsAre("jobs", "pause"));
+  EXPECT_THAT(At({""}).words, ElementsAre("completion", "jobs", "pause"));
   EXPECT_THAT(At({"p"}).words, ElementsAre("pause"));
-  EXPECT_THAT(At({}).words, ElementsAre("jobs", "pause"));
+  EXPECT_THAT(At({}).words, ElementsAre("completion", "jobs", "pause"));
 }
 
 TEST_F(CompleteTest, BelowACommandItsOwnCommandsAndWhatItsPlaceTakes) {
@@ -55,6 +65,19 @@ TEST_F(CompleteTest, AFlagsValueIsWhatItsTypeKnows) {
   EXPECT_EQ(At({"jobs", "--lane", ""}).names, Names::kLanes);
   EXPECT_EQ(At({"pause", "--file", ""}).names, Names::kFiles);
   EXPECT_EQ(At({"pause", "-f", ""}).names, Names::kFiles);
+  EXPECT_THAT(At({"jobs", "-o", ""}).words, ElementsAre("json", "table", "wide", "yaml"));
+  EXPECT_THAT(At({"completion", "b"}).words, ElementsAre("bash"));
+}
+
+TEST_F(CompleteTest, APlaceWithoutATypeTakesWhatItsNameSays) {
+  EXPECT_EQ(At({"explain", ""}).names, Names::kPoolsOrLanes);
+  EXPECT_EQ(At({"explain", "a/b", ""}).names, Names::kPools);
+}
+
+TEST_F(CompleteTest, BashTakesTheSignBehindAFlagForAWord) {
+  EXPECT_THAT(At({"jobs", "--state", "=", "d"}).words, ElementsAre("dead", "done"));
+  EXPECT_THAT(At({"jobs", "--state", "="}).words, Contains("running"));
+  EXPECT_THAT(At({"jobs", "--state", "=", "dead", "s"}).words, ElementsAre("show"));
 }
 
 TEST_F(CompleteTest, AValueThatWasGivenIsNoCommand) {

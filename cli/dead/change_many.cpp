@@ -50,8 +50,8 @@ Exit Report(const ChangeFlags& flags, const Progress& progress, const char* done
 }
 
 // Until the gateway says that it is through.
-Exit ChangeAll(cli::Remote& remote, const ChangeFlags& flags, StopSignal& stop,
-               const std::string& path, const json& body, const char* done) {
+Exit ChangeAll(cli::Remote& remote, const ChangeFlags& flags, const std::string& path,
+               const json& body, const char* done) {
   Progress progress;
   for (int call = 0; call < kCallsMax; ++call) {
     const auto answer = remote.Call(Request("POST", path, body));
@@ -65,7 +65,6 @@ Exit ChangeAll(cli::Remote& remote, const ChangeFlags& flags, StopSignal& stop,
     const bool got_somewhere = answer->value("done", std::int64_t{0}) > 0;
     if (progress.complete || !progress.ended_by.empty() || !got_somewhere) break;
     cli::Complain(ProgressText({.done = progress.done, .complete = true}, done) + " Going on.");
-    if (stop.WaitFor(std::chrono::milliseconds(0))) break;
   }
   return Report(flags, progress, done);
 }
@@ -122,15 +121,20 @@ ClientResult<std::uint64_t> FindLetter(cli::Remote& remote, const std::string& p
       .retry_after = {}});
 }
 
-Exit RunReplay(const ChangeFlags& flags, StopSignal& stop) {
+Exit RunReplay(const ChangeFlags& flags) {
   if (const auto misuse = Misused(flags)) return Misuse(*misuse);
-  auto remote = cli::Remote::Find(flags.target);
+  auto remote = lanes::FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
   const auto name = (*remote)->Resolve(flags.pool, /*with_lane=*/false);
   if (!name) return cli::Refuse(name.error());
   const std::string path = lanes::PoolPath(*name);
   json body = json::object();
-  if (!flags.to_lane.empty()) body["lane"] = flags.to_lane;
+  if (!flags.to_lane.empty()) {
+    const auto lane =
+        (*remote)->Resolve(lanes::Shown(*name) + "/" + flags.to_lane, /*with_lane=*/true);
+    if (!lane) return cli::Refuse(lane.error());
+    body["lane"] = lane->lane;
+  }
   if (!flags.letters.empty()) {
     return ChangeNamed(**remote, flags, path, "sent again", [&](std::uint64_t sequence) {
       return Request("POST", path + "/dead/" + std::to_string(sequence) + "/replay", body);
@@ -138,15 +142,15 @@ Exit RunReplay(const ChangeFlags& flags, StopSignal& stop) {
   }
   body["filter"] = FilterOf(flags);
   if (flags.per_second > 0) body["per_second"] = flags.per_second;
-  return ChangeAll(**remote, flags, stop, path + "/dead/replay", body, "sent again");
+  return ChangeAll(**remote, flags, path + "/dead/replay", body, "sent again");
 }
 
-Exit RunDiscard(const ChangeFlags& flags, StopSignal& stop) {
+Exit RunDiscard(const ChangeFlags& flags) {
   if (const auto misuse = Misused(flags)) return Misuse(*misuse);
   if (flags.letters.size() != 1 && !flags.yes) {
     return Misuse("discarded jobs are gone for good; say --yes to discard more than one");
   }
-  auto remote = cli::Remote::Find(flags.target);
+  auto remote = lanes::FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
   const auto name = (*remote)->Resolve(flags.pool, /*with_lane=*/false);
   if (!name) return cli::Refuse(name.error());
@@ -156,7 +160,7 @@ Exit RunDiscard(const ChangeFlags& flags, StopSignal& stop) {
       return Request("DELETE", path + "/dead/" + std::to_string(sequence), json());
     });
   }
-  return ChangeAll(**remote, flags, stop, path + "/dead/discard", {{"filter", FilterOf(flags)}},
+  return ChangeAll(**remote, flags, path + "/dead/discard", {{"filter", FilterOf(flags)}},
                    "discarded");
 }
 

@@ -25,8 +25,8 @@ struct ChangeFlags {
   bool yes = false;
 };
 
-cli::Exit RunReplay(const ChangeFlags& flags, StopSignal& stop);
-cli::Exit RunDiscard(const ChangeFlags& flags, StopSignal& stop);
+cli::Exit RunReplay(const ChangeFlags& flags);
+cli::Exit RunDiscard(const ChangeFlags& flags);
 
 // The sequence of the letter that `text` names: a sequence, or the id of the job that died.
 // kNotFound after looking at a bounded number of letters.

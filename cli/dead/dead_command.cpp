@@ -69,7 +69,7 @@ std::string QueryOf(const Flags& flags) {
 }
 
 Exit RunList(const Flags& flags) {
-  auto remote = cli::Remote::Find(flags.target);
+  auto remote = lanes::FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
   const auto name = (*remote)->Resolve(flags.pool, /*with_lane=*/false);
   if (!name) return cli::Refuse(name.error());
@@ -83,7 +83,7 @@ Exit RunList(const Flags& flags) {
 }
 
 Exit RunGroups(const Flags& flags) {
-  auto remote = cli::Remote::Find(flags.target);
+  auto remote = lanes::FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
   const auto name = (*remote)->Resolve(flags.pool, /*with_lane=*/false);
   if (!name) return cli::Refuse(name.error());
@@ -100,7 +100,7 @@ Exit RunGroups(const Flags& flags) {
 }
 
 Exit RunShow(const Flags& flags) {
-  auto remote = cli::Remote::Find(flags.target);
+  auto remote = lanes::FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
   const auto name = (*remote)->Resolve(flags.pool, /*with_lane=*/false);
   if (!name) return cli::Refuse(name.error());
@@ -163,18 +163,16 @@ void AddChangeCommands(CLI::App& dead, const cli::Commands& commands) {
       ->type_name("N");
   replay->add_option("--to-lane", replayed->to_lane, "instead of where each died")
       ->type_name("LANE");
-  replay->callback([replayed, commands] {
-    commands.run = [replayed, &stop = commands.stop] { return RunReplay(*replayed, stop); };
-  });
+  replay->callback(
+      [replayed, commands] { commands.run = [replayed] { return RunReplay(*replayed); }; });
 
   const auto discarded = std::make_shared<ChangeFlags>();
   CLI::App* discard = dead.add_subcommand("discard", "Removes dead letters for good");
   discard->footer(kDiscardExamples);
   AddChangeFlags(*discard, *discarded);
   discard->add_flag("--yes", discarded->yes, "needed for more than one");
-  discard->callback([discarded, commands] {
-    commands.run = [discarded, &stop = commands.stop] { return RunDiscard(*discarded, stop); };
-  });
+  discard->callback(
+      [discarded, commands] { commands.run = [discarded] { return RunDiscard(*discarded); }; });
 }
 
 }  // namespace

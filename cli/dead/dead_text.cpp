@@ -86,7 +86,8 @@ std::vector<cli::Field> LetterFields(const json& letter) {
           {"First started", text("/first_started_at")},
           {"Died", text("/died_at")},
           {"Worker", text("/worker")},
-          {"Payload", text("/payload_bytes") + " bytes" +
+          {"Payload", text("/payload_bytes") +
+                          (letter.value("payload_bytes", 0) == 1 ? " byte" : " bytes") +
                           (letter.value("complete", true) ? "" : ", not complete: no replay")},
           {"Headers", HeadersOf(letter)},
           {"Last output", LinesOf(letter, "output")}};

@@ -41,6 +41,14 @@ TEST(DeadText, OneIsShownWithHeadersAndItsLastOutput) {
   EXPECT_THAT(out.str(), Not(HasSubstr("First started")));
 }
 
+TEST(DeadText, ABytesPayloadIsOneByte) {
+  json letter = Letter();
+  letter["payload_bytes"] = 1;
+  std::ostringstream out;
+  cli::PrintOne(out, cli::Format::kTable, letter, LetterFields(letter));
+  EXPECT_THAT(out.str(), HasSubstr(" 1 byte\n"));
+}
+
 TEST(DeadText, ASequenceIsANumberFromOneAndAllElseMayBeTheIdOfAJob) {
   EXPECT_EQ(SequenceOf("17"), 17u);
   for (const char* text : {"", "0", "-1", "17x", "LK_a_b_c.17.abc", "99999999999999999999"}) {

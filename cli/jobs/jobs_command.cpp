@@ -123,7 +123,8 @@ void AddIdFlags(CLI::App& app, IdOptions& options, bool many) {
 
 ClientResult<cli::LaneName> PoolOf(cli::Remote& remote, const std::string& pool,
                                    const std::string& id) {
-  if (pool.empty() && id.starts_with(kNamePrefix)) return cli::LaneName{};
+  // Ids that gateways give are <stream>.<sequence>…: they know whose it is.
+  if (pool.empty() && id.find('.') != std::string::npos) return cli::LaneName{};
   auto found = remote.Resolve(pool, /*with_lane=*/false);
   if (!found && pool.empty()) {
     found.error().message =

@@ -22,6 +22,7 @@ using nlohmann::json;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
+using testing::StartsWith;
 
 // A command that hangs is a failure with what it printed. Longer than every --timeout here.
 constexpr const char* kDeadline = "360s";
@@ -86,12 +87,17 @@ TEST_F(JobsTest, ASubmitPrintsTheIdAndAWaitWhatCameOfIt) {
   const Ran held =
       Local("submit media --lane short --type hold " + GatePath("go") + " --wait 100ms");
   EXPECT_EQ(held.exit, Exit::kNotEnded) << held.err;
-  EXPECT_THAT(held.err, HasSubstr("LK_studio_media_short."));
+  EXPECT_THAT(held.err, AllOf(HasSubstr("LK_studio_media_short."), HasSubstr("jobs watch")));
   Release("go");
 
   const Ran followed = Local("submit media --lane short --type sleep 1 --follow");
   EXPECT_EQ(followed.exit, Exit::kOk) << followed.err;
   EXPECT_THAT(followed.out, AllOf(HasSubstr("LK_studio_media_short."), HasSubstr("done")));
+
+  const Ran documents = Local("submit media --lane short --type sleep 1 --follow -o yaml");
+  EXPECT_EQ(documents.exit, Exit::kOk) << documents.err;
+  EXPECT_THAT(documents.out, AllOf(StartsWith("---\n"), HasSubstr("\nstate: done\n"),
+                                   Not(HasSubstr("LK_studio_media_short.\n"))));
 
   const json said = json::parse(Local("submit media --lane short --type sleep 1 -o json").out);
   EXPECT_EQ(said["lane"], "short");
@@ -107,11 +113,16 @@ TEST_F(JobsTest, WhatIsWrongIsSaidBeforeAnythingIsSent) {
   EXPECT_EQ(Local("submit media --header x").exit, Exit::kUsage);
   EXPECT_EQ(Local("submit media x --file y").exit, Exit::kUsage);
   EXPECT_EQ(Local("jobs --since yesterday").exit, Exit::kUsage);
-  EXPECT_THAT(Local("jobs").out, HasSubstr("No jobs of studio/media"));
+  EXPECT_THAT(Local("jobs").out, HasSubstr("No jobs of studio/media are known"));
+  EXPECT_THAT(Local("jobs --state dead").out, HasSubstr("studio/media are like that"));
   const Ran nope = Local("submit nope x");
   EXPECT_EQ(nope.exit, Exit::kNotFound);
   EXPECT_THAT(nope.err, HasSubstr("there are studio/media"));
   EXPECT_EQ(Local("jobs show LK_studio_media_short.99").exit, Exit::kNotFound);
+  // The only pool is meant.
+  const Ran other = Local("jobs show scan-17");
+  EXPECT_EQ(other.exit, Exit::kNotFound);
+  EXPECT_THAT(other.err, HasSubstr("studio/media knows no job \"scan-17\""));
   const Ran nobody = Lanekeeper("jobs --local --state-folder " + folder_ + "/elsewhere");
   EXPECT_EQ(nobody.exit, Exit::kUnreachable);
   EXPECT_THAT(nobody.err, HasSubstr("lanekeeper up"));
@@ -159,6 +170,32 @@ TEST_F(JobsTest, ADeadJobIsExplainedAndSentAgain) {
   const Ran refused = Local("jobs retry " + done);
   EXPECT_EQ(refused.exit, Exit::kUsage);
   EXPECT_THAT(refused.err, HasSubstr("only dead jobs are retried; it is done"));
+}
+
+TEST_F(JobsTest, ABashCompletesWithTheScript) {
+  std::ofstream(folder_ + "/script") << Lanekeeper("completion bash").out;
+  std::ofstream(folder_ + "/asks") << R"(PATH="$1:$PATH"
+source "$2"
+shift 2
+COMP_WORDS=(lanekeeper "$@")
+COMP_CWORD=$#
+_lanekeeper_complete
+printf '%s\n' "${COMPREPLY[@]}"
+)";
+  const auto completed = [&](const std::string& words) {
+    const std::string folder =
+        std::filesystem::read_symlink("/proc/self/exe").parent_path().string();
+    const std::string command = "timeout " + std::string(kDeadline) + " bash " + folder_ +
+                                "/asks " + folder + " " + folder_ + "/script " + words + " >" +
+                                folder_ + "/completed 2>&1";
+    EXPECT_EQ(std::system(command.c_str()), 0) << words;
+    return ReadWholeFile(folder_ + "/completed").value_or("");
+  };
+  EXPECT_EQ(completed("submi"), "submit\n");
+  EXPECT_EQ(completed("jobs -o ''"), "json\ntable\nwide\nyaml\n");
+  EXPECT_EQ(completed("jobs --state = d"), "dead\ndone\n");
+  EXPECT_EQ(completed("completion z"), "zsh\n");
+  EXPECT_EQ(completed("submit media --file " + folder_ + "/scri"), folder_ + "/script\n");
 }
 
 TEST_F(JobsTest, AShellIsToldThePoolsAndKubectlTheSame) {

@@ -100,6 +100,15 @@ TEST(JobTextTest, AChangeIsALineThatCannotDriveATerminal) {
   EXPECT_EQ(ChangeLine(job), "running  attempts 2  40 %  page \\x1b[2J 3\\x0a");
 }
 
+TEST(JobTextTest, AJobThatNeverRanSaysWhatCameOfItAllTheSame) {
+  EXPECT_EQ(NoRunsText({{"state", "dead"},
+                        {"error", {{"class", "unknown-type"}, {"message", "no handler for x"}}}}),
+            "It has not run, or its lane keeps no records: it is dead: unknown-type: no handler "
+            "for x.");
+  EXPECT_EQ(NoRunsText({{"state", "waiting"}}),
+            "It has not run, or its lane keeps no records: it is waiting.");
+}
+
 TEST(JobTextTest, TheEndSaysWhy) {
   JobStatus job{.id = "x", .state = "dead", .error = "disk full"};
   job.dead_reason = "attempts-used-up";

@@ -30,9 +30,9 @@ struct Flags {
 };
 
 Exit RunExplain(const Flags& flags) {
-  auto remote = cli::Remote::Find(flags.target);
+  auto remote = FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
-  const auto name = (*remote)->Resolve(flags.lane, /*with_lane=*/true);
+  const auto name = ResolveLane(**remote, flags.lane);
   if (!name) return cli::Refuse(name.error());
   const auto pool = (*remote)->Get(PoolPath(*name));
   if (!pool) return cli::Refuse(pool.error());

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "worker-runtime/base/percent_encode.h"
+#include "worker-runtime/base/stop_signal.h"
 
 namespace lanekeeper::lanes {
 
@@ -22,13 +23,37 @@ std::string Shown(const LaneName& name) {
   return name.lane.empty() ? pool : pool + "/" + name.lane;
 }
 
+Result<std::unique_ptr<cli::Remote>> FindRemote(const cli::TargetFlags& flags) {
+  UnblockStopSignals();
+  return cli::Remote::Find(flags);
+}
+
+ClientResult<LaneName> ResolveLane(cli::Remote& remote, std::string_view text) {
+  auto name = remote.Resolve(text, /*with_lane=*/true);
+  if (!name || !name->lane.empty()) return name;
+  const auto pool = remote.Get(PoolPath(*name));
+  if (!pool) return tl::unexpected(pool.error());
+  std::string lanes;
+  for (const nlohmann::json& lane : pool->value("lanes", nlohmann::json::array())) {
+    lanes += (lanes.empty() ? "" : ", ") + Shown(*name) + "/" + lane.value("name", "");
+  }
+  return tl::unexpected(ClientError{.kind = ErrorKind::kInvalid,
+                                    .message = "which lane? name one of " + lanes,
+                                    .problem = {},
+                                    .status = 0,
+                                    .retry_after = {}});
+}
+
 ClientResult<LaneName> ResolvePoolOrLane(cli::Remote& remote, std::string_view text) {
   const auto slashes = std::count(text.begin(), text.end(), '/');
   if (slashes >= 2) return remote.Resolve(text, /*with_lane=*/true);
   auto pool = remote.Resolve(text, /*with_lane=*/false);
-  if (pool || slashes == 0 || pool.error().kind != ErrorKind::kNotFound) return pool;
+  if (pool || slashes == 0) return pool;
   auto lane = remote.Resolve(text, /*with_lane=*/true);
-  return lane ? lane : pool;
+  // "pool/lane" without such a lane, or "namespace/pool" without such a pool?
+  const bool has_pool =
+      remote.Resolve(text.substr(0, text.find('/')), /*with_lane=*/false).has_value();
+  return lane || has_pool ? lane : pool;
 }
 
 }  // namespace lanekeeper::lanes

@@ -1,6 +1,7 @@
-// Paths of the gateway's API below a pool or lane. Pure.
+// How commands find a gateway, pools and lanes, and the paths of its API below those.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,10 @@ std::string PoolPath(const cli::LaneName& name);  // "/v1/pools/studio/media"
 std::string LanePath(const cli::LaneName& name);  // "/v1/pools/studio/media/lanes/short"
 // "studio/media" or, with a lane, "studio/media/short".
 std::string Shown(const cli::LaneName& name);
+// As Remote::Find, for a command that Ctrl-C ends at once, whatever it waits for.
+Result<std::unique_ptr<cli::Remote>> FindRemote(const cli::TargetFlags& flags);
+// "pool/lane" or "ns/pool/lane". Without a lane: kInvalid, with those there are.
+ClientResult<cli::LaneName> ResolveLane(cli::Remote& remote, std::string_view text);
 // "pool", "ns/pool", "pool/lane" or "ns/pool/lane", where a pool and a lane will do. What could be
 // either is a pool when there is such a one.
 ClientResult<cli::LaneName> ResolvePoolOrLane(cli::Remote& remote, std::string_view text);

@@ -1,5 +1,6 @@
 #include "cli/lanes/lanes_command.h"
 
+#include <algorithm>
 #include <chrono>
 #include <iostream>
 #include <memory>
@@ -21,6 +22,7 @@ using cli::LaneName;
 using nlohmann::json;
 
 constexpr std::chrono::milliseconds kWatchInterval{1000};
+constexpr std::chrono::milliseconds kWatchTimeoutMax{5000};
 constexpr const char* kExamples = R"(Examples:
   lanekeeper lanes                  # all lanes of all pools you may read
   lanekeeper lanes media            # those of one pool
@@ -91,10 +93,22 @@ Exit Watch(cli::Remote& remote, const std::string& pool, StopSignal& stop) {
   }
 }
 
-Exit RunLanes(const Flags& flags, StopSignal& stop) {
-  auto remote = cli::Remote::Find(flags.target);
+Exit RunWatch(const Flags& flags, StopSignal& stop) {
+  if (flags.format != cli::Format::kTable) {
+    cli::Complain("--watch is for people and has no -o; ask again for each -o json");
+    return Exit::kUsage;
+  }
+  cli::TargetFlags target = flags.target;
+  // Ctrl-C is heard between two looks only.
+  target.timeout = std::min(target.timeout, kWatchTimeoutMax);
+  auto remote = cli::Remote::Find(target);
   if (!remote) return cli::Refuse(remote.error());
-  if (flags.watch) return Watch(**remote, flags.pool, stop);
+  return Watch(**remote, flags.pool, stop);
+}
+
+Exit RunLanes(const Flags& flags) {
+  auto remote = FindRemote(flags.target);
+  if (!remote) return cli::Refuse(remote.error());
   const auto pools = ReadPools(**remote, flags.pool);
   if (!pools) return cli::Refuse(pools.error());
   json lanes = json::array();
@@ -118,7 +132,9 @@ void AddLanesCommands(cli::Commands commands) {
   cli::AddOutputFlag(*lanes, flags->format);
   cli::AddTargetFlags(*lanes, flags->target);
   lanes->callback([flags, commands] {
-    commands.run = [flags, &stop = commands.stop] { return RunLanes(*flags, stop); };
+    commands.run = [flags, &stop = commands.stop] {
+      return flags->watch ? RunWatch(*flags, stop) : RunLanes(*flags);
+    };
   });
   AddExplainCommand(commands);
   AddPauseCommands(commands);

@@ -33,9 +33,9 @@ struct Flags {
 };
 
 Exit RunPause(const Flags& flags) {
-  auto remote = cli::Remote::Find(flags.target);
+  auto remote = FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
-  const auto name = (*remote)->Resolve(flags.lane, /*with_lane=*/true);
+  const auto name = ResolveLane(**remote, flags.lane);
   if (!name) return cli::Refuse(name.error());
   json body = json::object();
   if (!flags.until.empty()) {
@@ -60,9 +60,9 @@ Exit RunPause(const Flags& flags) {
 }
 
 Exit RunResume(const Flags& flags) {
-  auto remote = cli::Remote::Find(flags.target);
+  auto remote = FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
-  const auto name = (*remote)->Resolve(flags.lane, /*with_lane=*/true);
+  const auto name = ResolveLane(**remote, flags.lane);
   if (!name) return cli::Refuse(name.error());
   const auto resumed = (*remote)->Call({.method = "POST",
                                         .path = LanePath(*name) + "/resume",
@@ -70,7 +70,11 @@ Exit RunResume(const Flags& flags) {
                                         .content_type = {},
                                         .body = {}});
   if (!resumed) return cli::Refuse(resumed.error());
-  std::cout << "Lane " << Shown(*name) << " goes on.\n";
+  if (flags.format == cli::Format::kTable || flags.format == cli::Format::kWide) {
+    std::cout << "Lane " << Shown(*name) << " goes on.\n";
+  } else {
+    cli::PrintOne(std::cout, flags.format, {{"lane", name->lane}, {"paused", false}}, {});
+  }
   return Exit::kOk;
 }
 
@@ -94,6 +98,7 @@ void AddPauseCommands(cli::Commands commands) {
   CLI::App* resume = commands.app.add_subcommand("resume", "Starts jobs of a paused lane again");
   resume->footer(kResumeExamples);
   resume->add_option("lane", flags->lane, "POOL/LANE or NAMESPACE/POOL/LANE")->required();
+  cli::AddOutputFlag(*resume, flags->format);
   cli::AddTargetFlags(*resume, flags->target);
   resume->callback([flags, commands] { commands.run = [flags] { return RunResume(*flags); }; });
 }

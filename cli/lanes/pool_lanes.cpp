@@ -30,6 +30,11 @@ std::string WorkersText(const json& lane) {
   return TextAt(lane, "/workers/ready") + "/" + TextAt(lane, "/workers/desired");
 }
 
+// How long the job that waits longest has waited.
+std::string OldestText(const json& lane) {
+  return lane.value("waiting", 0) > 0 ? SecondsAt(lane, "/oldestWaitSeconds") : "-";
+}
+
 // What keeps a lane is said before how it came to be so.
 std::string LastText(const json& lane) {
   if (lane.value("paused", false)) {
@@ -99,7 +104,7 @@ std::vector<cli::Column> LaneColumns() {
           {"DRAINING", at("/workers/draining"), /*wide=*/true},
           {"DEAD", at("/deadLetters")},
           {"WAIT", seconds("/predictedWaitSeconds")},
-          {"OLDEST", seconds("/oldestWaitSeconds")},
+          {"OLDEST", OldestText},
           {"REASON", at("/decision/reason"), /*wide=*/true},
           {"LAST DECISION", LastText}};
 }

@@ -37,6 +37,13 @@ TEST(PoolLanes, EveryLaneOfThePoolIsALineAlsoOneWithoutStatus) {
       "studio/media/gpu    -        -        -       -/-      -     -     -       -\n");
 }
 
+TEST(PoolLanes, WhereNoJobWaitsNoneHasWaited) {
+  json pool = Pool();
+  pool["status"]["lanes"][0]["waiting"] = 0;
+  pool["status"]["lanes"][0]["oldestWaitSeconds"] = 0;
+  EXPECT_THAT(Table(pool), HasSubstr("45s   -       Scaled"));
+}
+
 TEST(PoolLanes, APauseIsShownInPlaceOfTheDecisionThatItOverrules) {
   json pool = Pool();
   pool["lanes"][0]["pause"] = {{"until", "2026-11-26T03:00:00Z"}};

@@ -24,9 +24,7 @@ std::string WorkersText(const LaneStatus& status) {
 }
 
 // "-": not known.
-std::string WaitText(std::int64_t seconds) {
-  return seconds < 0 ? "-" : cli::SecondsText(seconds);
-}
+std::string WaitText(std::int64_t seconds) { return seconds < 0 ? "-" : cli::SecondsText(seconds); }
 
 // How long the job that waits longest has waited.
 std::string OldestText(const LaneStatus& status) {

@@ -1,5 +1,6 @@
 #include "cli/workers/worker_text.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -10,8 +11,14 @@ using cli::SecondsText;
 using cli::TextAt;
 using nlohmann::json;
 
+// Jobs are known from their records at once, numbers from the worker's last report.
+int RunningIn(const json& worker) {
+  const auto jobs = static_cast<int>(worker.value("jobs", json::array()).size());
+  return std::max(worker.value("running", 0), jobs);
+}
+
 std::string OldestText(const json& worker) {
-  if (worker.value("running", 0) == 0) return "-";
+  if (RunningIn(worker) == 0) return "-";
   return SecondsText(worker.value("oldest_running_seconds", std::int64_t{0}));
 }
 
@@ -60,7 +67,7 @@ std::vector<cli::Column> WorkerColumns() {
           {"STATE", StateText},
           {"RUNNING",
            [](const json& worker) {
-             return TextAt(worker, "/running") + "/" + TextAt(worker, "/slots");
+             return std::to_string(RunningIn(worker)) + "/" + TextAt(worker, "/slots");
            }},
           {"OLDEST", OldestText},
           {"DONE", at("/done")},
@@ -71,7 +78,7 @@ std::vector<cli::Column> WorkerColumns() {
 }
 
 std::string DrainText(const json& worker) {
-  const int running = worker.value("running", 0);
+  const int running = RunningIn(worker);
   std::string text = "Worker " + TextAt(worker, "/worker") + " takes no more jobs";
   if (running == 0) return text + ". It has none, and is started anew.";
   return text + ". It is started anew when its " +

@@ -41,6 +41,15 @@ TEST(WorkerText, AWorkerIsALineWithWhatItRunsAndForHowLong) {
             "gpu   media-gpu-b  drained, ends  0/2      -       0     0       0     -\n");
 }
 
+TEST(WorkerText, AJobThatTheWorkerHasNotReportedYetIsCounted) {
+  json worker = Idle();
+  worker["jobs"] = {{{"id", "j-3"}}};
+  std::ostringstream out;
+  cli::PrintItems(out, cli::Format::kTable, json::array({worker}), WorkerColumns(), "");
+  EXPECT_NE(out.str().find("  1/2      0s  "), std::string::npos) << out.str();
+  EXPECT_NE(DrainText(worker).find("when its running job has ended"), std::string::npos);
+}
+
 TEST(WorkerText, AJobWithoutATypeIsNamedByItsId) {
   json worker = Busy();
   worker["jobs"] = {{{"id", "j-2"}}};

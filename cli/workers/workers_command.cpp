@@ -35,7 +35,7 @@ struct Flags {
 };
 
 Exit RunWorkers(const Flags& flags) {
-  auto remote = cli::Remote::Find(flags.target);
+  auto remote = lanes::FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
   const auto name = lanes::ResolvePoolOrLane(**remote, flags.where);
   if (!name) return cli::Refuse(name.error());
@@ -51,9 +51,9 @@ Exit RunWorkers(const Flags& flags) {
 }
 
 Exit RunDrain(const Flags& flags) {
-  auto remote = cli::Remote::Find(flags.target);
+  auto remote = lanes::FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
-  const auto name = (*remote)->Resolve(flags.where, /*with_lane=*/true);
+  const auto name = lanes::ResolveLane(**remote, flags.where);
   if (!name) return cli::Refuse(name.error());
   const auto drained = (*remote)->Call(
       {.method = "POST",

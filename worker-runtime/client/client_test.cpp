@@ -289,6 +289,16 @@ TEST(ClientTest, AWaitThatIsTooShortSaysWhatTheJobDoes) {
   EXPECT_EQ(job.error().message, "waiting for job j: it is running");
 }
 
+TEST(ClientTest, AWaitShorterThanAnAnswerIsHeldBackStillSaysWhatTheJobDoes) {
+  const FakeGateway gateway([](const FakeRequest& request) {
+    return request.headers.at("prefer") == "wait=0" ? Job("waiting") : std::string();
+  });
+  const auto job = MakeClient(gateway)->Wait("j", std::chrono::milliseconds(300));
+  ASSERT_FALSE(job);
+  EXPECT_EQ(job.error().problem, kNotEnded);
+  EXPECT_EQ(job.error().message, "waiting for job j: it is waiting");
+}
+
 TEST(ClientTest, AWatchGoesOnAfterTheLastEventItSaw) {
   std::atomic<int> tries{0};
   const FakeGateway gateway([&](const FakeRequest&) {
