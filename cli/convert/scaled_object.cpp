@@ -171,8 +171,9 @@ void ReadTriggerMetadata(const Json& metadata, const std::string& path, RemarksO
   for (const auto& [name, value] : metadata.items()) {
     const std::string field = path + ".metadata." + name;
     if (name == "stream" || name == "consumer" || name == "lagThreshold") continue;
-    const auto* unequal = std::find_if(kMetadataFields.begin(), kMetadataFields.end(),
-                                       [&](const Unequal& one) { return name == one.field; });
+    const auto* unequal =
+        std::find_if(kMetadataFields.begin(), kMetadataFields.end(),
+                     [&key = name](const Unequal& one) { return key == one.field; });
     if (unequal != kMetadataFields.end()) {
       remarks.NotCarriedOver(field, unequal->why);
     } else if (name == "activationLagThreshold") {
@@ -341,8 +342,9 @@ ScaledObject ReadScaledObject(const Json& object, RemarksOn& remarks) {
   ReadWindow(spec, remarks, read);
   for (const auto& [name, value] : spec.items()) {
     if (value.is_null()) continue;
-    const auto* unequal = std::find_if(kSpecFields.begin(), kSpecFields.end(),
-                                       [&](const Unequal& one) { return name == one.field; });
+    const auto* unequal =
+        std::find_if(kSpecFields.begin(), kSpecFields.end(),
+                     [&key = name](const Unequal& one) { return key == one.field; });
     if (unequal != kSpecFields.end()) {
       remarks.NotCarriedOver("spec." + name, unequal->why);
     } else if (std::find(kKnownSpecFields.begin(), kKnownSpecFields.end(), name) ==

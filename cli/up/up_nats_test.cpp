@@ -185,7 +185,7 @@ TEST_F(UpTest, AWrongStartIsRefusedWithTheRemedy) {
       {{"up"}, "manifest is required"},
       {{"up", "x", "--port", "1", "--nats", "nats://x"}, "excludes"},
       {{"up", "x", "--gateway-port", "70000"}, "--gateway-port"},
-      {{}, "subcommand is required"},
+      {{}, "a command is missing; see `lanekeeper --help`"},
   };
   for (const auto& [arguments, problem] : rows) {
     Lanekeeper lanekeeper(arguments);
