@@ -74,9 +74,8 @@ scaling::Observation ObservationOf(const LaneSample& sample, const WorkloadState
   // With no workers at all nothing runs: what is unacknowledged waits for somebody to fetch it.
   const bool running = may_be_running && workload.replicas > 0;
   seen.running = sample.ack_pending - (running ? 0 : unaccounted);
-  // The queue's number is older than the workers': what they have settled since is not parked. Only
-  // so far, because a job that nobody accounts for may be a silent worker's.
-  seen.parked = running ? 0 : std::max<std::int64_t>(0, unaccounted - sample.jobs_ended_since);
+  // Only here: a job that nobody accounts for may be a silent worker's.
+  seen.parked = running ? 0 : std::max<std::int64_t>(0, unaccounted - sample.jobs_passing);
   seen.open_pulls = sample.open_pulls;
   seen.ack_pending_max = sample.ack_pending_max;
   seen.lane_paused = sample.paused;

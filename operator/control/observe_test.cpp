@@ -26,22 +26,21 @@ TEST(ObservationOf, WhatNobodyRunsIsParked) {
   EXPECT_EQ(seen.parked, 2);
 }
 
-// The queue was asked before these jobs ended: for a moment they looked like retries, in status and
-// in decisions.
-TEST(ObservationOf, JobsThatHaveJustEndedAreNotParked) {
+// For a moment they looked like retries, in status and in decisions.
+TEST(ObservationOf, JobsThatOnlyPassByAreNotParked) {
   LaneSample sample = OneWorker(5, 3);
-  sample.jobs_ended_since = 1;
+  sample.jobs_passing = 1;
   EXPECT_EQ(Seen(sample, 1).parked, 1);
-  sample.jobs_ended_since = 2;
+  sample.jobs_passing = 2;
   EXPECT_EQ(Seen(sample, 1).parked, 0);
   EXPECT_EQ(Seen(sample, 1).running, 3);
-  sample.jobs_ended_since = 9;
+  sample.jobs_passing = 9;
   EXPECT_EQ(Seen(sample, 1).parked, 0);
 }
 
 TEST(ObservationOf, TheyMayBeASilentWorkersAllTheSame) {
   LaneSample sample = OneWorker(5, 3);
-  sample.jobs_ended_since = 2;
+  sample.jobs_passing = 2;
   const scaling::Observation seen = Seen(sample, 2);
   EXPECT_EQ(seen.workers_busy, 1) << "the one that says nothing";
   EXPECT_EQ(seen.running, 5);

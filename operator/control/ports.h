@@ -58,8 +58,9 @@ struct LaneSample {
   int workers_busy = 0;      // At least one running job.
   int workers_draining = 0;  // Draining or drained.
   std::int64_t jobs_running = 0;
-  // What jobs_running fell by since the last good answer: these jobs may still be in ack_pending.
-  std::int64_t jobs_ended_since = 0;
+  // Of the jobs in ack_pending that no report accounts for: those that only pass by, because report
+  // and answer are not of the same moment. They are not parked.
+  std::int64_t jobs_passing = 0;
   // Grows whenever one of them came, went, drained, or became busy or idle: Workers has news.
   std::uint64_t workers_version = 0;
 

@@ -6,6 +6,8 @@ namespace lanekeeper {
 
 using scaling::Doubt;
 
+constexpr std::chrono::milliseconds kReportLag{250};
+
 void ApplyConsumer(const nats::ConsumerState& state, MonotonicTime now, LaneSample* sample) {
   const auto count = [](std::int64_t number) { return std::max<std::int64_t>(0, number); };
   sample->doubt = Doubt::kNone;
@@ -15,7 +17,6 @@ void ApplyConsumer(const nats::ConsumerState& state, MonotonicTime now, LaneSamp
   sample->open_pulls = count(state.waiting_pulls);
   sample->ack_pending_max = count(state.ack_pending_max);
   sample->paused = state.paused;
-  sample->jobs_ended_since = 0;
   if (sample->waiting == 0) sample->oldest_wait_seconds = 0;
   sample->taken_at = now;
 }
@@ -66,9 +67,24 @@ void ApplyRoster(const RosterTotals& totals, LaneSample* sample) {
   sample->workers_version = totals.version;
 }
 
-void ApplyReport(const RosterTotals& totals, LaneSample* sample) {
-  sample->jobs_ended_since += std::max<std::int64_t>(0, sample->jobs_running - totals.jobs_running);
-  ApplyRoster(totals, sample);
+void PassingJobs::OnAnswer(std::int64_t ack_pending, std::int64_t jobs_running, MonotonicTime now) {
+  std::int64_t stayed = std::max<std::int64_t>(0, ack_pending_ - jobs_running - ended_);
+  // So soon after the last answer, reports about it may still be on their way.
+  if (now - answered_at_ < kReportLag) stayed = std::min(stayed, parked_);
+  const std::int64_t unaccounted = std::max<std::int64_t>(0, ack_pending - jobs_running);
+  parked_ = std::min(stayed, unaccounted);
+  fresh_ = unaccounted - parked_;
+  ended_ = 0;
+  ack_pending_ = ack_pending;
+  answered_at_ = now;
+}
+
+void PassingJobs::OnReport(std::int64_t running_before, std::int64_t running_now) {
+  if (running_now < running_before) {
+    ended_ += running_before - running_now;
+  } else {
+    fresh_ -= std::min(fresh_, running_now - running_before);
+  }
 }
 
 std::int64_t WaitSeconds(WallTime stored_at, WallTime now) {

@@ -22,8 +22,23 @@ bool ApplyError(const nats::ApiError& error, LaneSample* sample);
 std::int64_t ArrivalsBetween(const nats::ConsumerState& before, const nats::ConsumerState& after);
 
 void ApplyRoster(const RosterTotals& totals, LaneSample* sample);
-// The same after a report: jobs that its worker had before have ended.
-void ApplyReport(const RosterTotals& totals, LaneSample* sample);
+
+// Which of the jobs that no report accounts for only pass by: handed out a moment before the
+// queue's answer, and not reported yet; or ended since, by a later report. What is left is parked:
+// it was nobody's at the answer before, too.
+class PassingJobs {
+ public:
+  void OnAnswer(std::int64_t ack_pending, std::int64_t jobs_running, MonotonicTime now);
+  void OnReport(std::int64_t running_before, std::int64_t running_now);
+  std::int64_t count() const { return fresh_ + ended_; }
+
+ private:
+  std::int64_t fresh_ = 0;
+  std::int64_t ended_ = 0;
+  std::int64_t parked_ = 0;       // By the last answer.
+  std::int64_t ack_pending_ = 0;  // Of the last answer.
+  MonotonicTime answered_at_{};
+};
 
 // Whole seconds since `stored_at`, never negative (clocks differ).
 std::int64_t WaitSeconds(WallTime stored_at, WallTime now);

@@ -53,21 +53,41 @@ TEST(LaneFacts, EachCauseIsItsOwnDoubtAndKeepsTheNumbers) {
   }
 }
 
-TEST(LaneFacts, WhatEndedSinceTheLastAnswerIsCountedUntilTheNext) {
-  LaneSample sample;
-  ApplyConsumer({.ack_pending = 5}, kNow, &sample);
-  ApplyReport({.reporting = 1, .jobs_running = 5}, &sample);
-  EXPECT_EQ(sample.jobs_ended_since, 0);
-  ApplyReport({.reporting = 1, .jobs_running = 3}, &sample);
-  ApplyReport({.reporting = 1, .jobs_running = 4}, &sample);
-  ApplyReport({.reporting = 1, .jobs_running = 2}, &sample);
-  EXPECT_EQ(sample.jobs_ended_since, 4);
-  EXPECT_EQ(sample.jobs_running, 2);
-  // A worker that nobody hears of any more has settled nothing.
-  ApplyRoster({.reporting = 0, .jobs_running = 0}, &sample);
-  EXPECT_EQ(sample.jobs_ended_since, 4);
-  ApplyConsumer({.ack_pending = 2}, kNow, &sample);
-  EXPECT_EQ(sample.jobs_ended_since, 0);
+MonotonicTime After(int milliseconds) { return kNow + std::chrono::milliseconds(milliseconds); }
+
+TEST(PassingJobs, WhatWasHandedOutBeforeItsReportIsNoRetry) {
+  PassingJobs passing;
+  passing.OnAnswer(2, 0, After(0));
+  EXPECT_EQ(passing.count(), 2);
+  passing.OnReport(0, 2);
+  EXPECT_EQ(passing.count(), 0);
+  passing.OnReport(2, 0);
+  EXPECT_EQ(passing.count(), 2) << "the answer still has them";
+  passing.OnAnswer(2, 0, After(500));
+  EXPECT_EQ(passing.count(), 2) << "others have come in their place";
+}
+
+TEST(PassingJobs, WhatIsNobodysTwiceIsParked) {
+  PassingJobs passing;
+  passing.OnAnswer(5, 3, After(0));
+  EXPECT_EQ(passing.count(), 2);
+  passing.OnAnswer(5, 3, After(500));
+  EXPECT_EQ(passing.count(), 0);
+  passing.OnAnswer(6, 3, After(1000));
+  EXPECT_EQ(passing.count(), 1) << "one more was handed out";
+  passing.OnReport(3, 4);
+  EXPECT_EQ(passing.count(), 0);
+}
+
+TEST(PassingJobs, AnswersInQuickSuccessionWaitForTheReports) {
+  PassingJobs passing;
+  passing.OnAnswer(2, 0, After(0));
+  passing.OnAnswer(2, 0, After(20));
+  EXPECT_EQ(passing.count(), 2);
+  passing.OnAnswer(2, 0, After(520));
+  EXPECT_EQ(passing.count(), 0) << "parked in earnest";
+  passing.OnAnswer(2, 0, After(540));
+  EXPECT_EQ(passing.count(), 0);
 }
 
 nats::ConsumerState At(std::uint64_t stream, std::uint64_t consumer, std::int64_t pending) {

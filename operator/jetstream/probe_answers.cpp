@@ -52,6 +52,8 @@ void JetStreamLaneProbe::Loop::OnConsumer(LaneState& lane, const nats::Message& 
   lane.answered_at = now;
   lane.denied.clear();
   ApplyConsumer(*state, now, &lane.sample);
+  lane.passing.OnAnswer(lane.sample.ack_pending, lane.sample.jobs_running, now);
+  lane.sample.jobs_passing = lane.passing.count();
   if (lane.counted) lane.sample.arrivals_total += ArrivalsBetween(*lane.counted, *state);
   lane.counted = *state;
   lane.delivered_sequence = state->delivered_stream_sequence;

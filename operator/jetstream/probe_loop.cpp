@@ -181,6 +181,7 @@ void JetStreamLaneProbe::Loop::Handle(AddLane&& mail) {
     lane.asked = 0;
     lane.oldest_stored_at.reset();
     lane.counted.reset();
+    lane.passing = {};
     LaneSample fresh{.dead_letters = lane.sample.dead_letters,
                      .arrivals_total = lane.sample.arrivals_total};
     if (lane.view->roster) ApplyRoster(lane.view->roster->totals(), &fresh);
@@ -251,7 +252,10 @@ void JetStreamLaneProbe::Loop::Handle(HeardReport&& mail) {
     std::unique_ptr<WorkerRoster>& roster = lane->view->roster;
     if (!roster) roster = std::make_unique<WorkerRoster>();
     roster->Record(*mail.report, clock_.Now());
-    ApplyReport(roster->totals(), &lane->sample);
+    const std::int64_t running_before = lane->sample.jobs_running;
+    ApplyRoster(roster->totals(), &lane->sample);
+    lane->passing.OnReport(running_before, lane->sample.jobs_running);
+    lane->sample.jobs_passing = lane->passing.count();
   }
   Publish(*lane);
 }

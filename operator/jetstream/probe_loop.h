@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "operator/jetstream/jetstream_lane_probe.h"
+#include "operator/jetstream/lane_facts.h"
 #include "operator/jetstream/probe_mailbox.h"
 #include "worker-runtime/job/worker_roster.h"
 #include "worker-runtime/nats/jetstream_answers.h"
@@ -57,6 +58,7 @@ class JetStreamLaneProbe::Loop {
     std::string denied;           // What the server said when it refused the last request.
 
     std::uint64_t delivered_sequence = 0;
+    PassingJobs passing;
     std::optional<nats::ConsumerState> counted;  // Up to where arrivals are counted.
     std::uint64_t oldest_for_sequence = 0;  // delivered_sequence when the oldest was asked for.
     std::optional<WallTime> oldest_stored_at;
