@@ -64,6 +64,7 @@ class LedgerTest : public testing::Test {
   NatsServer server_;
   std::unique_ptr<nats::Connection> connection_;
   nats::JetStream jetstream_;
+  FakeLeadership leadership_;
   std::unique_ptr<JetStreamLedger> ledger_;  // First to go.
 };
 
@@ -137,8 +138,7 @@ TEST_F(LedgerTest, DecisionsOfALaneAreReadTheNewestFirstAndNoneBeforeThereIsALed
 }
 
 TEST_F(LedgerTest, StandbyWritesNothingNotEvenTheStream) {
-  FakeLeadership leadership;
-  Begin({.leadership = &leadership});
+  Begin({.leadership = &leadership_});
   Record(0, 3);
   ASSERT_TRUE(Eventually([&] { return connection_->Connected(); }));
   EXPECT_FALSE(jetstream_.StreamInfo(kLedgerStream));
@@ -146,12 +146,11 @@ TEST_F(LedgerTest, StandbyWritesNothingNotEvenTheStream) {
 }
 
 TEST_F(LedgerTest, EntryOfALeadThatIsOverIsDropped) {
-  FakeLeadership leadership;
-  Begin({.leadership = &leadership});
+  Begin({.leadership = &leadership_});
   LedgerEntry entry = Entry(1);
   entry.epoch = 1;
   ledger_->Record(entry);  // Waits for the stream.
-  leadership.Set(LeadOf(2));
+  leadership_.Set(LeadOf(2));
   entry = Entry(2);
   entry.leader = "me";
   entry.epoch = 2;

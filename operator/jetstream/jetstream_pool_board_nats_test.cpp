@@ -94,6 +94,7 @@ class PoolBoardTest : public testing::Test {
   std::unique_ptr<nats::Connection> admin_;
   nats::JetStream jetstream_;
   const WorkerPool media_ = PoolNamed("media");
+  FakeLeadership leadership_;
   std::unique_ptr<JetStreamPoolBoard> board_;  // First to go.
 };
 
@@ -109,12 +110,11 @@ TEST_F(PoolBoardTest, WhatWasToldCanBeRead) {
 }
 
 TEST_F(PoolBoardTest, StandbyWritesNothingAndTellsWhatIsTrueOnceItLeads) {
-  FakeLeadership leadership;
-  leadership.Set(LeadOf(1));
-  Begin({.leadership = &leadership});
+  leadership_.Set(LeadOf(1));
+  Begin({.leadership = &leadership_});
   board_->TellStatus(media_.key, StatusOf(1));
   ASSERT_TRUE(SaysStatus(media_.key, 1));
-  leadership.Set(std::nullopt);
+  leadership_.Set(std::nullopt);
   board_->TellStatus(media_.key, StatusOf(2));  // It does not know yet.
 
   const auto leader = MakeBoard();
@@ -127,7 +127,7 @@ TEST_F(PoolBoardTest, StandbyWritesNothingAndTellsWhatIsTrueOnceItLeads) {
 
   board_->StartOver();
   board_->KeepOnly({media_.key});
-  leadership.Set(LeadOf(3));
+  leadership_.Set(LeadOf(3));
   const WorkerPool other = PoolNamed("other");
   board_->Tell(other);  // Comes after all that was told before.
   ASSERT_TRUE(Says(other));

@@ -72,6 +72,14 @@ std::string SaidLast() {
 Error NotConnected() { return {ErrorKind::kRetryable, "not connected"}; }
 Error ClosedError() { return {ErrorKind::kRetryable, "connection closed"}; }
 
+// The text stands in the connection itself, where the next one may be written meanwhile.
+std::string LastErrorOf(natsConnection* session) {
+  constexpr std::size_t kTextMax = 255;
+  const char* text = nullptr;
+  natsConnection_GetLastError(session, &text);
+  return text == nullptr ? std::string() : std::string(text, strnlen(text, kTextMax));
+}
+
 }  // namespace
 
 std::string Connection::Impl::NewInboxName() {
@@ -563,19 +571,15 @@ void Connection::Impl::OnConnected(natsConnection* /*session*/, void* closure) {
 void Connection::Impl::OnDisconnected(natsConnection* session, void* closure) {
   const auto self = std::static_pointer_cast<Impl>(Ids().Find(closure));
   if (!self) return;
-  const char* text = nullptr;
-  natsConnection_GetLastError(session, &text);
-  self->Handle(IdOf(closure), {.kind = ConnectionChange::Kind::kDisconnected,
-                               .text = text == nullptr ? "" : text});
+  self->Handle(IdOf(closure),
+               {.kind = ConnectionChange::Kind::kDisconnected, .text = LastErrorOf(session)});
 }
 
 void Connection::Impl::OnClosed(natsConnection* session, void* closure) {
   const auto self = std::static_pointer_cast<Impl>(Ids().Find(closure));
   if (!self) return;
-  const char* text = nullptr;
-  natsConnection_GetLastError(session, &text);
   self->Handle(IdOf(closure),
-               {.kind = ConnectionChange::Kind::kClosed, .text = text == nullptr ? "" : text});
+               {.kind = ConnectionChange::Kind::kClosed, .text = LastErrorOf(session)});
 }
 
 void Connection::Impl::OnError(natsConnection* session, natsSubscription* /*subscription*/,
@@ -583,10 +587,8 @@ void Connection::Impl::OnError(natsConnection* session, natsSubscription* /*subs
   const auto self = std::static_pointer_cast<Impl>(Ids().Find(closure));
   if (!self) return;
   ConnectionChange change;
-  const char* text = nullptr;
-  // The text of the last error: in a burst it may belong to a later one than `status` does.
-  natsConnection_GetLastError(session, &text);
-  if (text != nullptr) change.text = text;
+  // In a burst it may belong to a later error than `status` does.
+  change.text = LastErrorOf(session);
   if (change.text.empty()) change.text = natsStatus_GetText(status);
   if (status == NATS_SLOW_CONSUMER) {
     change.kind = ConnectionChange::Kind::kSlowConsumer;
