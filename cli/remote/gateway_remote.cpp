@@ -3,14 +3,11 @@
 #include <chrono>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <random>
-#include <thread>
 #include <utility>
 
 #include "cli/remote/lane_name.h"
 #include "cli/remote/remote.h"
-#include "worker-runtime/client/job_json.h"
-#include "worker-runtime/client/retry.h"
+#include "worker-runtime/client/call_until.h"
 
 namespace lanekeeper::cli {
 namespace {
@@ -22,21 +19,9 @@ constexpr milliseconds kTryTimeout{10'000};
 // A person waits: two or three seconds of a gateway that is not there are enough.
 constexpr int kRetries = 4;
 
-MonotonicTime Now() { return std::chrono::steady_clock::now(); }
-
 bool MayRepeat(const std::string& method) {
   constexpr std::array<std::string_view, 4> kMethods{"GET", "HEAD", "PUT", "DELETE"};
   return std::find(kMethods.begin(), kMethods.end(), method) != kMethods.end();
-}
-
-ClientError NoAnswer(const Error& error) {
-  return {
-      .kind = error.kind, .message = error.message, .problem = {}, .status = 0, .retry_after = {}};
-}
-
-std::uint64_t Random() {
-  static thread_local std::mt19937_64 engine{std::random_device{}()};
-  return engine();
 }
 
 class GatewayRemote final : public Remote {
@@ -56,7 +41,12 @@ class GatewayRemote final : public Remote {
   }
 
   ClientResult<json> Call(const client::HttpRequest& request) override {
-    auto reply = Send(request);
+    auto reply = client::CallUntil(*http_, request,
+                                   {.retry = {.retries = kRetries},
+                                    .deadline = std::chrono::steady_clock::now() + timeout_,
+                                    .try_timeout = kTryTimeout,
+                                    .may_repeat = MayRepeat(request.method),
+                                    .wait_when_busy = false});
     if (!reply) {
       ClientError error = std::move(reply).error();
       if (error.status == 0) error.message.insert(0, where_ + ": ");
@@ -84,29 +74,6 @@ class GatewayRemote final : public Remote {
   }
 
  private:
-  // Until an answer is final, it was tried often enough, or the time is over.
-  ClientResult<client::HttpReply> Send(const client::HttpRequest& request) {
-    const MonotonicTime deadline = Now() + timeout_;
-    const bool may_repeat = MayRepeat(request.method);
-    client::RetryPolicy policy;
-    policy.retries = kRetries;
-    for (int tries = 1;; ++tries) {
-      const MonotonicTime end = may_repeat ? std::min(deadline, Now() + kTryTimeout) : deadline;
-      auto reply = http_->Call(request, end);
-      if (reply && reply->status >= 200 && reply->status < 300) return *std::move(reply);
-      ClientError error = reply
-                              ? client::ReadProblem(reply->status, reply->retry_after, reply->body)
-                              : NoAnswer(reply.error());
-      const bool may_pass = reply ? error.status != 429 : error.kind == ErrorKind::kRetryable;
-      const auto left = std::chrono::duration_cast<milliseconds>(deadline - Now());
-      const auto wait =
-          client::DecideRetry(policy, {.status = error.status, .retry_after = error.retry_after},
-                              tries, left, Random());
-      if (!may_repeat || !may_pass || !wait) return tl::unexpected<ClientError>(std::move(error));
-      std::this_thread::sleep_for(*wait);
-    }
-  }
-
   const std::string where_;
   const std::shared_ptr<client::HttpCaller> http_;
   const milliseconds timeout_;

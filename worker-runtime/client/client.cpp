@@ -9,6 +9,8 @@
 #include <span>
 #include <thread>
 
+#include "worker-runtime/base/percent_encode.h"
+#include "worker-runtime/client/call_until.h"
 #include "worker-runtime/client/event_stream.h"
 #include "worker-runtime/client/http_call.h"
 #include "worker-runtime/client/job_json.h"
@@ -40,11 +42,6 @@ MonotonicTime In(milliseconds time) {
   return Now() + std::clamp<milliseconds>(time, milliseconds(0), std::chrono::hours(24 * 365));
 }
 
-std::uint64_t Random() {
-  thread_local std::mt19937_64 engine{std::random_device{}()};
-  return engine();
-}
-
 // Nobody else makes the same one: 26 letters and digits, from the system's random source.
 std::string NewKey() {
   constexpr std::string_view kLetters = "0123456789abcdefghijklmnopqrstuvwxyz";
@@ -55,10 +52,6 @@ std::string NewKey() {
   return key;
 }
 
-ClientError ToClientError(const Error& error) {
-  return {
-      .kind = error.kind, .message = error.message, .problem = {}, .status = 0, .retry_after = {}};
-}
 tl::unexpected<ClientError> Wrapped(ClientError error, const std::string& what) {
   error.message.insert(0, what + ": ");
   return tl::unexpected<ClientError>(std::move(error));
@@ -82,10 +75,10 @@ bool Sleep(milliseconds time, const std::stop_token& stop) {
 }
 
 std::string JobsPath(const PoolName& pool) {
-  return "/v1/pools/" + client::EscapeSegment(pool.pool_namespace) + "/" +
-         client::EscapeSegment(pool.pool) + "/jobs";
+  return "/v1/pools/" + PercentEncode(pool.pool_namespace) + "/" + PercentEncode(pool.pool) +
+         "/jobs";
 }
-std::string JobPath(std::string_view id) { return "/v1/jobs/" + client::EscapeSegment(id); }
+std::string JobPath(std::string_view id) { return "/v1/jobs/" + PercentEncode(id); }
 
 // A structured-field string: the key in quotes.
 std::string QuotedKey(std::string_view key) {
@@ -109,7 +102,7 @@ class Client::Impl {
   ClientResult<SubmittedJob> Submit(const PoolName& pool, const NewJob& job) {
     const std::string what = "submitting to " + pool.pool_namespace + "/" + pool.pool;
     auto body = client::WriteNewJob(job, "");
-    if (!body) return Wrapped(ToClientError(body.error()), what);
+    if (!body) return Wrapped(client::NoAnswer(body.error()), what);
     HttpRequest request{.method = "POST",
                         .path = JobsPath(pool),
                         .headers = {},
@@ -170,21 +163,12 @@ class Client::Impl {
   }
   ClientResult<HttpReply> CallUntil(const HttpRequest& request, MonotonicTime deadline,
                                     milliseconds try_timeout, int* tries = nullptr) {
-    for (int n = 1;; ++n) {
-      if (tries != nullptr) *tries = n;
-      auto reply = http_->Call(request, std::min(deadline, In(try_timeout)));
-      if (reply && reply->status >= 200 && reply->status < 300) return *std::move(reply);
-      ClientError error = reply
-                              ? client::ReadProblem(reply->status, reply->retry_after, reply->body)
-                              : ToClientError(reply.error());
-      const bool busy = error.status == 429 && !options_.wait_when_busy;
-      const bool may_pass = !busy && (reply || error.kind == ErrorKind::kRetryable);
-      const auto wait =
-          client::DecideRetry(policy_, {.status = error.status, .retry_after = error.retry_after},
-                              n, Left(deadline), Random());
-      if (!may_pass || !wait) return tl::unexpected<ClientError>(std::move(error));
-      Sleep(*wait, {});
-    }
+    return client::CallUntil(*http_, request,
+                             {.retry = policy_,
+                              .deadline = deadline,
+                              .try_timeout = try_timeout,
+                              .wait_when_busy = options_.wait_when_busy},
+                             tries);
   }
 
   template <typename T, typename Reader>
@@ -192,7 +176,7 @@ class Client::Impl {
                               const std::string& what) {
     if (!reply) return Wrapped(std::move(reply).error(), what);
     auto value = reader(reply->body);
-    if (!value) return Wrapped(ToClientError(value.error()), what);
+    if (!value) return Wrapped(client::NoAnswer(value.error()), what);
     return *std::move(value);
   }
 
@@ -219,7 +203,7 @@ void Client::Impl::SendLines(const PoolName& pool, std::span<const Line> lines,
   if (!reply || reply->status != 200) {
     const ClientError error =
         reply ? client::ReadProblem(reply->status, reply->retry_after, reply->body)
-              : ToClientError(reply.error());
+              : client::NoAnswer(reply.error());
     for (const Line& line : lines) results[line.job] = tl::unexpected<ClientError>(error);
     return;
   }
@@ -248,7 +232,7 @@ std::vector<ClientResult<SubmittedJob>> Client::Impl::SubmitMany(const PoolName&
     if (text) {
       open.push_back({n, *std::move(text)});
     } else {
-      results[n] = tl::unexpected<ClientError>(ToClientError(text.error()));
+      results[n] = tl::unexpected<ClientError>(client::NoAnswer(text.error()));
     }
   }
   const MonotonicTime deadline = In(options_.timeout);
@@ -269,7 +253,7 @@ std::vector<ClientResult<SubmittedJob>> Client::Impl::SubmitMany(const PoolName&
       if (result || result.error().kind != ErrorKind::kRetryable) return true;
       const auto pause = client::DecideRetry(
           policy_, {.status = result.error().status, .retry_after = result.error().retry_after},
-          tries, Left(deadline), Random());
+          tries, Left(deadline), client::RandomBits());
       if (pause) wait = std::max(wait, *pause);
       return !pause.has_value();
     });
@@ -357,13 +341,13 @@ ClientResult<JobStatus> Client::Impl::Watch(std::string_view id, milliseconds ti
       return tl::unexpected<ClientError>(NotEnded(id, "the watch was stopped"));
     }
     ClientError error = !reply
-                            ? ToClientError(reply.error())
+                            ? client::NoAnswer(reply.error())
                             : client::ReadProblem(reply->status, reply->retry_after, reply->body);
     const bool streamed = reply && reply->status == 200;
     if (!streamed && error.kind != ErrorKind::kRetryable) {
       return Wrapped(std::move(error), "watching job " + std::string(id));
     }
-    milliseconds wait = Jittered(policy_.backoff.After(++failures), Random());
+    milliseconds wait = Jittered(policy_.backoff.After(++failures), client::RandomBits());
     if (error.retry_after) wait += *error.retry_after;
     if (wait >= Left(deadline)) {
       return tl::unexpected<ClientError>(

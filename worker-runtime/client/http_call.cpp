@@ -221,22 +221,4 @@ Result<std::unique_ptr<HttpCaller>> MakeHttpCaller(HttpCallerOptions options) {
   }
 }
 
-std::string EscapeSegment(std::string_view text) {
-  constexpr std::string_view kHex = "0123456789ABCDEF";
-  constexpr std::string_view kPlain = "-._~";
-  std::string escaped;
-  for (const char letter : text) {
-    const auto byte = static_cast<unsigned char>(letter);
-    const bool plain = (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z') ||
-                       (letter >= '0' && letter <= '9') ||
-                       kPlain.find(letter) != std::string_view::npos;
-    if (plain) {
-      escaped.push_back(letter);
-    } else {
-      escaped.append({'%', kHex[byte >> 4], kHex[byte & 15]});
-    }
-  }
-  return escaped;
-}
-
 }  // namespace lanekeeper::client

@@ -66,7 +66,4 @@ struct HttpCallerOptions {
 // kInvalid, naming the option. Does not connect.
 Result<std::unique_ptr<HttpCaller>> MakeHttpCaller(HttpCallerOptions options);
 
-// Of one segment of a path: everything but letters, digits and "-._~" as %XX.
-std::string EscapeSegment(std::string_view text);
-
 }  // namespace lanekeeper::client
