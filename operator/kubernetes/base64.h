@@ -7,7 +7,7 @@
 
 namespace lanekeeper::kubernetes {
 
-// Nothing when `text` is not base64. Line breaks are passed over.
-std::optional<std::string> DecodeBase64(std::string_view text);
+// Nothing when `text` is not base64. Line breaks and spaces are passed over.
+std::optional<std::string> DecodeBase64Lines(std::string_view text);
 
 }  // namespace lanekeeper::kubernetes

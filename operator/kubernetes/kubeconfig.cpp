@@ -97,7 +97,7 @@ Result<std::string> Pem(const YAML::Node& node, const std::string& key,
                         const std::string& directory) {
   const std::string encoded = Text(node, (key + "-data").c_str());
   if (!encoded.empty()) {
-    std::optional<std::string> decoded = DecodeBase64(encoded);
+    std::optional<std::string> decoded = DecodeBase64Lines(encoded);
     if (!decoded) return Fail(ErrorKind::kInvalid, key + "-data is not base64");
     return *std::move(decoded);
   }

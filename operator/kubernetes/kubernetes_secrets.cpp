@@ -19,7 +19,7 @@ Result<SecretValues> KubernetesSecrets::Read(const std::string& secret_namespace
   if (data == nullptr || !data->is_object()) return values;
   for (const auto& [key, value] : data->items()) {
     if (!value.is_string()) continue;
-    if (auto decoded = DecodeBase64(value.get_ref<const std::string&>())) {
+    if (auto decoded = DecodeBase64Lines(value.get_ref<const std::string&>())) {
       values.emplace(key, *std::move(decoded));
     }
   }
