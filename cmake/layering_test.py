@@ -68,7 +68,7 @@ THIRD_PARTY = [
                              "e2e/bench/")),
     (re.compile(r"yaml-cpp/"), ("operator/kubernetes/kubeconfig",
                                "operator/kubernetes/crd_parity_test",
-                               "operator/manifest/", "cli/command/output.cpp")),
+                               "operator/manifest/")),
     (re.compile(r"prometheus/"), ("worker-runtime/telemetry/", "worker-runtime/runner/",
                                   "worker-runtime/gateway/http_metrics",
                                   "operator/operator_metrics")),

@@ -1,7 +1,5 @@
 #include "cli/command/output.h"
 
-#include <yaml-cpp/yaml.h>
-
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -10,6 +8,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "operator/manifest/yaml_text.h"
 #include "worker-runtime/base/text.h"
 #include "worker-runtime/job/rfc3339.h"
 
@@ -44,59 +43,8 @@ void PrintJson(std::ostream& out, const json& value) {
   out << value.dump(2, ' ', /*ensure_ascii=*/false, json::error_handler_t::replace) << '\n';
 }
 
-// Whether a reader of YAML takes it for text as it stands.
-bool IsPlainText(const std::string& text) {
-  static constexpr std::array<std::string_view, 11> kWords{
-      "true", "false", "yes", "no", "on", "off", "null", "y", "n", "nan", "inf"};
-  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
-  if (text.empty() || !is_letter(text.front())) return false;
-  if (std::any_of(kWords.begin(), kWords.end(),
-                  [&](std::string_view word) { return SameIgnoringCase(word, text); })) {
-    return false;
-  }
-  return std::all_of(text.begin(), text.end(), [&](char c) {
-    return is_letter(c) || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.' || c == '/';
-  });
-}
-
-void EmitText(YAML::Emitter& out, const std::string& text) {
-  if (IsPlainText(text)) {
-    out << text;
-  } else {
-    out << YAML::DoubleQuoted << text;
-  }
-}
-
-void Emit(YAML::Emitter& out, const json& value) {
-  if (value.is_object()) {
-    if (value.empty()) out << YAML::Flow;
-    out << YAML::BeginMap;
-    for (const auto& [key, part] : value.items()) {
-      out << YAML::Key;
-      EmitText(out, key);
-      out << YAML::Value;
-      Emit(out, part);
-    }
-    out << YAML::EndMap;
-  } else if (value.is_array()) {
-    if (value.empty()) out << YAML::Flow;
-    out << YAML::BeginSeq;
-    for (const json& part : value) Emit(out, part);
-    out << YAML::EndSeq;
-  } else if (value.is_string()) {
-    EmitText(out, value.get_ref<const std::string&>());
-  } else if (value.is_null()) {
-    out << YAML::Null;
-  } else {
-    out << value.dump();  // Numbers and booleans are the same in both.
-  }
-}
-
 void PrintYaml(std::ostream& out, const json& value) {
-  YAML::Emitter emitter;
-  emitter.SetNullFormat(YAML::LowerNull);
-  Emit(emitter, value);
-  out << emitter.c_str() << '\n';
+  out << WriteYaml(nlohmann::ordered_json(value));
 }
 
 using Row = std::vector<std::string>;

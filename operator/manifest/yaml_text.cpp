@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <string_view>
+
+#include "worker-runtime/base/text.h"
 
 namespace lanekeeper {
 namespace {
@@ -14,11 +15,11 @@ bool IsLetterOrDigit(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-bool IsWord(std::string text) {
+bool IsWord(std::string_view text) {
   constexpr std::array<std::string_view, 9> kWords = {"y",     "n",  "yes", "no",  "true",
                                                       "false", "on", "off", "null"};
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return std::find(kWords.begin(), kWords.end(), text) != kWords.end();
+  return std::any_of(kWords.begin(), kWords.end(),
+                     [text](std::string_view word) { return SameIgnoringCase(word, text); });
 }
 
 // Means the same without quotes, whoever reads it: no number, boolean, null or date.
@@ -56,8 +57,27 @@ bool IsBlock(const std::string& text) {
   });
 }
 
+// What JSON leaves as it is and a terminal may obey: DEL, and C1, which is two bytes in UTF-8.
+bool IsTerminalControl(std::string_view text) {
+  if (text.starts_with('\x7F')) return true;
+  return text.size() >= 2 && text[0] == '\xC2' && static_cast<unsigned char>(text[1]) < 0xA0;
+}
+
 std::string Quoted(const ordered_json& value) {
-  return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  const std::string text = value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+  std::string quoted;
+  quoted.reserve(text.size());
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (!IsTerminalControl(std::string_view(text).substr(i))) {
+      quoted += text[i];
+      continue;
+    }
+    if (text[i] == '\xC2') ++i;
+    constexpr std::string_view kHex = "0123456789abcdef";
+    const auto byte = static_cast<unsigned char>(text[i]);
+    quoted.append("\\u00").append({kHex[byte >> 4], kHex[byte & 15]});
+  }
+  return quoted;
 }
 
 std::string Key(const std::string& name) { return IsPlain(name) ? name : Quoted(name); }
