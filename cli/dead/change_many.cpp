@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "cli/dead/dead_text.h"
-#include "cli/lanes/lane_paths.h"
+#include "cli/remote/lane_paths.h"
 
 namespace lanekeeper::dead {
 namespace {
@@ -123,15 +123,15 @@ ClientResult<std::uint64_t> FindLetter(cli::Remote& remote, const std::string& p
 
 Exit RunReplay(const ChangeFlags& flags) {
   if (const auto misuse = Misused(flags)) return Misuse(*misuse);
-  auto remote = lanes::FindRemote(flags.target);
+  auto remote = cli::FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
   const auto name = (*remote)->Resolve(flags.pool, /*with_lane=*/false);
   if (!name) return cli::Refuse(name.error());
-  const std::string path = lanes::PoolPath(*name);
+  const std::string path = cli::PoolPath(*name);
   json body = json::object();
   if (!flags.to_lane.empty()) {
     const auto lane =
-        (*remote)->Resolve(lanes::Shown(*name) + "/" + flags.to_lane, /*with_lane=*/true);
+        (*remote)->Resolve(cli::Shown(*name) + "/" + flags.to_lane, /*with_lane=*/true);
     if (!lane) return cli::Refuse(lane.error());
     body["lane"] = lane->lane;
   }
@@ -150,11 +150,11 @@ Exit RunDiscard(const ChangeFlags& flags) {
   if (flags.letters.size() != 1 && !flags.yes) {
     return Misuse("discarded jobs are gone for good; say --yes to discard more than one");
   }
-  auto remote = lanes::FindRemote(flags.target);
+  auto remote = cli::FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
   const auto name = (*remote)->Resolve(flags.pool, /*with_lane=*/false);
   if (!name) return cli::Refuse(name.error());
-  const std::string path = lanes::PoolPath(*name);
+  const std::string path = cli::PoolPath(*name);
   if (!flags.letters.empty()) {
     return ChangeNamed(**remote, flags, path, "discarded", [&](std::uint64_t sequence) {
       return Request("DELETE", path + "/dead/" + std::to_string(sequence), json());

@@ -8,7 +8,7 @@
 #include "cli/command/output.h"
 #include "cli/dead/change_many.h"
 #include "cli/dead/dead_text.h"
-#include "cli/lanes/lane_paths.h"
+#include "cli/remote/lane_paths.h"
 #include "cli/remote/remote.h"
 #include "worker-runtime/base/percent_encode.h"
 #include "worker-runtime/base/text.h"
@@ -69,11 +69,11 @@ std::string QueryOf(const Flags& flags) {
 }
 
 Exit RunList(const Flags& flags) {
-  auto remote = lanes::FindRemote(flags.target);
+  auto remote = cli::FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
   const auto name = (*remote)->Resolve(flags.pool, /*with_lane=*/false);
   if (!name) return cli::Refuse(name.error());
-  const auto list = (*remote)->Get(lanes::PoolPath(*name) +
+  const auto list = (*remote)->Get(cli::PoolPath(*name) +
                                    "/dead?limit=" + std::to_string(flags.limit) + QueryOf(flags));
   if (!list) return cli::Refuse(list.error());
   cli::PrintItems(std::cout, flags.format, list->value("dead_letters", json::array()),
@@ -83,13 +83,13 @@ Exit RunList(const Flags& flags) {
 }
 
 Exit RunGroups(const Flags& flags) {
-  auto remote = lanes::FindRemote(flags.target);
+  auto remote = cli::FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
   const auto name = (*remote)->Resolve(flags.pool, /*with_lane=*/false);
   if (!name) return cli::Refuse(name.error());
   std::string query = QueryOf(flags);
   if (!query.empty()) query.front() = '?';
-  const auto groups = (*remote)->Get(lanes::PoolPath(*name) + "/dead/groups" + query);
+  const auto groups = (*remote)->Get(cli::PoolPath(*name) + "/dead/groups" + query);
   if (!groups) return cli::Refuse(groups.error());
   cli::PrintItems(std::cout, flags.format, groups->value("groups", json::array()), GroupColumns(),
                   "No dead letters.");
@@ -100,11 +100,11 @@ Exit RunGroups(const Flags& flags) {
 }
 
 Exit RunShow(const Flags& flags) {
-  auto remote = lanes::FindRemote(flags.target);
+  auto remote = cli::FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
   const auto name = (*remote)->Resolve(flags.pool, /*with_lane=*/false);
   if (!name) return cli::Refuse(name.error());
-  const std::string path = lanes::PoolPath(*name);
+  const std::string path = cli::PoolPath(*name);
   const auto sequence = FindLetter(**remote, path, flags.letter);
   if (!sequence) return cli::Refuse(sequence.error());
   const auto letter = (*remote)->Get(path + "/dead/" + std::to_string(*sequence) +

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/jobs/commands.h"
-#include "worker-runtime/base/percent_encode.h"
+#include "cli/remote/lane_paths.h"
 
 namespace lanekeeper::jobs {
 namespace {
@@ -47,11 +47,9 @@ ClientResult<json> Retry(cli::Remote& remote, const std::string& path, const std
   }
   const auto letter = FindDeadLetter(remote, *job);
   if (!letter) return letter;
-  const std::string pool = "/v1/pools/" + PercentEncode(job->value("namespace", "")) + "/" +
-                           PercentEncode(job->value("pool", ""));
-  const auto sent = remote.Call(Request(
-      "POST",
-      pool + "/dead/" + std::to_string(letter->value("sequence", std::uint64_t{0})) + "/replay"));
+  const std::string sequence = std::to_string(letter->value("sequence", std::uint64_t{0}));
+  const auto sent = remote.Call(
+      Request("POST", cli::PoolPath(PoolOfJob(*job)) + "/dead/" + sequence + "/replay"));
   if (!sent) return sent;
   return json{{"id", id}, {"state", "retried"}};
 }

@@ -30,6 +30,8 @@ void AddIdFlags(CLI::App& app, IdOptions& options, bool many);
 // the id says it.
 ClientResult<cli::LaneName> PoolOf(cli::Remote& remote, const std::string& pool,
                                    const std::string& id);
+// The pool of a job, as the gateway shows it.
+cli::LaneName PoolOfJob(const nlohmann::json& job);
 // Of a job by its id, in that pool.
 std::string JobPath(const cli::LaneName& pool, const std::string& id);
 

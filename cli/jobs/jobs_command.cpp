@@ -10,6 +10,7 @@
 #include "cli/jobs/commands.h"
 #include "cli/jobs/job_text.h"
 #include "cli/jobs/submission.h"
+#include "cli/remote/lane_paths.h"
 #include "worker-runtime/base/percent_encode.h"
 
 namespace lanekeeper::jobs {
@@ -72,8 +73,7 @@ std::string QueryOf(const ListOptions& options, const std::string& since) {
 Exit List(const ListOptions& options, cli::Remote& remote, const std::string& since) {
   const auto pool = remote.Resolve(options.pool, /*with_lane=*/false);
   if (!pool) return cli::Refuse(pool.error());
-  const std::string path = "/v1/pools/" + PercentEncode(pool->pool_namespace) + "/" +
-                           PercentEncode(pool->pool) + "/jobs?limit=";
+  const std::string path = cli::PoolPath(*pool) + "/jobs?limit=";
   const std::string query = QueryOf(options, since);
   json jobs = json::array();
   std::string cursor;
@@ -88,9 +88,9 @@ Exit List(const ListOptions& options, cli::Remote& remote, const std::string& si
     if (next == cursor) break;
     cursor = std::move(next);
   } while (!cursor.empty() && static_cast<int>(jobs.size()) < options.limit);
-  cli::PrintItems(std::cout, options.format, jobs, JobColumns(/*with_pool=*/false),
-                  "No jobs of " + pool->pool_namespace + "/" + pool->pool +
-                      (query.empty() ? " are known." : " are like that."));
+  cli::PrintItems(
+      std::cout, options.format, jobs, JobColumns(/*with_pool=*/false),
+      "No jobs of " + cli::Shown(*pool) + (query.empty() ? " are known." : " are like that."));
   const bool is_table =
       options.format == cli::Format::kTable || options.format == cli::Format::kWide;
   if (!cursor.empty() && is_table) {
@@ -135,22 +135,23 @@ ClientResult<cli::LaneName> PoolOf(cli::Remote& remote, const std::string& pool,
 
 std::string JobPath(const cli::LaneName& pool, const std::string& id) {
   if (pool.pool.empty()) return "/v1/jobs/" + PercentEncode(id);
-  return "/v1/pools/" + PercentEncode(pool.pool_namespace) + "/" + PercentEncode(pool.pool) +
-         "/jobs/" + PercentEncode(id);
+  return cli::PoolPath(pool) + "/jobs/" + PercentEncode(id);
 }
 
 Exit WithRemote(const cli::TargetFlags& target, const std::function<Exit(cli::Remote&)>& act) {
-  UnblockStopSignals();
-  const auto remote = cli::Remote::Find(target);
+  const auto remote = cli::FindRemote(target);
   if (!remote) return cli::Refuse(remote.error());
   return act(**remote);
+}
+
+cli::LaneName PoolOfJob(const json& job) {
+  return {.pool_namespace = job.value("namespace", ""), .pool = job.value("pool", ""), .lane = {}};
 }
 
 // The newest come first, and a job that is dead has mostly died lately.
 ClientResult<json> FindDeadLetter(cli::Remote& remote, const json& job) {
   const std::string id = job.value("id", "");
-  const std::string path = "/v1/pools/" + PercentEncode(job.value("namespace", "")) + "/" +
-                           PercentEncode(job.value("pool", "")) +
+  const std::string path = cli::PoolPath(PoolOfJob(job)) +
                            "/dead?limit=" + std::to_string(kPageMax) +
                            "&lane=" + PercentEncode(job.value("lane", ""));
   std::string from;

@@ -2,7 +2,6 @@
 // with its gateway, nats-server and example worker.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
 #include <cstdlib>
 #include <filesystem>
@@ -11,7 +10,7 @@
 #include <string>
 
 #include "cli/command/command.h"
-#include "cli/up/testing/up_test.h"
+#include "cli/up/testing/commands_test.h"
 #include "operator/local/state_folder.h"
 
 namespace lanekeeper::jobs {
@@ -23,46 +22,12 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
+using up::Ran;
 
-// A command that hangs is a failure with what it printed. Longer than every --timeout here.
-constexpr const char* kDeadline = "360s";
-// From here on the status is of timeout(1), or of a signal.
-constexpr int kNotItsOwn = 124;
-
-struct Ran {
-  Exit exit = Exit::kOk;
-  std::string out;
-  std::string err;
-};
-
-class JobsTest : public up::UpTest {
+class JobsTest : public up::CommandsTest {
  protected:
   void StartWithGateway() {
-    WriteManifest("workers: {min: 1, max: 1, slots: 2}, jobs: {attempts: 1}");
-    Start();
-    ASSERT_TRUE(Await([&] { return ReadWholeFile(folder_ + "/state/gateway").has_value(); }));
-  }
-
-  // `arguments` as a shell takes them.
-  Ran Lanekeeper(const std::string& arguments, const std::string& input = "",
-                 const std::string& program = "lanekeeper") {
-    std::ofstream(folder_ + "/in") << input;
-    const std::string folder =
-        std::filesystem::read_symlink("/proc/self/exe").parent_path().string();
-    const int status = std::system(("LANEKEEPER_GATEWAY= timeout -k 10s " + std::string(kDeadline) +
-                                    " " + folder + "/" + program + " " + arguments + " <" +
-                                    folder_ + "/in >" + folder_ + "/out 2>" + folder_ + "/err")
-                                       .c_str());
-    Ran ran{static_cast<Exit>(WEXITSTATUS(status)), ReadWholeFile(folder_ + "/out").value_or(""),
-            ReadWholeFile(folder_ + "/err").value_or("")};
-    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) < kNotItsOwn)
-        << arguments << " ended with " << status << "\nout: " << ran.out << "\nerr: " << ran.err;
-    return ran;
-  }
-  // A command about this `up`.
-  Ran Local(const std::string& arguments, const std::string& input = "") {
-    return Lanekeeper(arguments + " --timeout 5m --local --state-folder " + folder_ + "/state",
-                      input);
+    CommandsTest::StartWithGateway("workers: {min: 1, max: 1, slots: 2}, jobs: {attempts: 1}");
   }
   std::string Submit(const std::string& arguments) {
     const Ran ran = Local("submit media --lane short " + arguments);
@@ -123,7 +88,7 @@ TEST_F(JobsTest, WhatIsWrongIsSaidBeforeAnythingIsSent) {
   const Ran other = Local("jobs show scan-17");
   EXPECT_EQ(other.exit, Exit::kNotFound);
   EXPECT_THAT(other.err, HasSubstr("studio/media knows no job \"scan-17\""));
-  const Ran nobody = Lanekeeper("jobs --local --state-folder " + folder_ + "/elsewhere");
+  const Ran nobody = Run("jobs --local --state-folder " + folder_ + "/elsewhere");
   EXPECT_EQ(nobody.exit, Exit::kUnreachable);
   EXPECT_THAT(nobody.err, HasSubstr("lanekeeper up"));
 }
@@ -173,7 +138,7 @@ TEST_F(JobsTest, ADeadJobIsExplainedAndSentAgain) {
 }
 
 TEST_F(JobsTest, ABashCompletesWithTheScript) {
-  std::ofstream(folder_ + "/script") << Lanekeeper("completion bash").out;
+  std::ofstream(folder_ + "/script") << Run("completion bash").out;
   std::ofstream(folder_ + "/asks") << R"(PATH="$1:$PATH"
 source "$2"
 shift 2
@@ -185,9 +150,9 @@ printf '%s\n' "${COMPREPLY[@]}"
   const auto completed = [&](const std::string& words) {
     const std::string folder =
         std::filesystem::read_symlink("/proc/self/exe").parent_path().string();
-    const std::string command = "timeout " + std::string(kDeadline) + " bash " + folder_ +
-                                "/asks " + folder + " " + folder_ + "/script " + words + " >" +
-                                folder_ + "/completed 2>&1";
+    const std::string command = "timeout " + std::string(up::kCommandDeadline) + " bash " +
+                                folder_ + "/asks " + folder + " " + folder_ + "/script " + words +
+                                " >" + folder_ + "/completed 2>&1";
     EXPECT_EQ(std::system(command.c_str()), 0) << words;
     return ReadWholeFile(folder_ + "/completed").value_or("");
   };
@@ -202,14 +167,13 @@ TEST_F(JobsTest, AShellIsToldThePoolsAndKubectlTheSame) {
   StartWithGateway();
   const std::string local = " --timeout 5m --local --state-folder " + folder_ + "/state";
   EXPECT_TRUE(Await([&] {  // A loaded machine may need more than the second that a prompt waits.
-    return Lanekeeper("__complete jobs" + local + " ''").out.find("studio/media\n") !=
-           std::string::npos;
+    return Run("__complete jobs" + local + " ''").out.find("studio/media\n") != std::string::npos;
   }));
-  const Ran help = Lanekeeper("jobs --help", "", "kubectl-lanekeeper");
+  const Ran help = Run("jobs --help", "", "kubectl-lanekeeper");
   EXPECT_EQ(help.exit, Exit::kOk);
   EXPECT_THAT(help.out, AllOf(HasSubstr("kubectl lanekeeper jobs"), HasSubstr("Examples:")));
-  EXPECT_THAT(Lanekeeper("completion bash").out, HasSubstr("complete -F"));
-  EXPECT_THAT(Lanekeeper("__complete s").out, AllOf(HasSubstr("submit\n"), Not(HasSubstr("jobs"))));
+  EXPECT_THAT(Run("completion bash").out, HasSubstr("complete -F"));
+  EXPECT_THAT(Run("__complete s").out, AllOf(HasSubstr("submit\n"), Not(HasSubstr("jobs"))));
 }
 
 }  // namespace

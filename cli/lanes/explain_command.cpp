@@ -7,8 +7,8 @@
 
 #include "cli/command/output.h"
 #include "cli/lanes/explain_text.h"
-#include "cli/lanes/lane_paths.h"
 #include "cli/lanes/lanes_command.h"
+#include "cli/remote/lane_paths.h"
 #include "cli/remote/remote.h"
 
 namespace lanekeeper::lanes {
@@ -30,16 +30,16 @@ struct Flags {
 };
 
 Exit RunExplain(const Flags& flags) {
-  auto remote = FindRemote(flags.target);
+  auto remote = cli::FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
-  const auto name = ResolveLane(**remote, flags.lane);
+  const auto name = cli::ResolveLane(**remote, flags.lane);
   if (!name) return cli::Refuse(name.error());
-  const auto pool = (*remote)->Get(PoolPath(*name));
+  const auto pool = (*remote)->Get(cli::PoolPath(*name));
   if (!pool) return cli::Refuse(pool.error());
   json decisions = json::array();
   if (flags.decisions > 0) {
-    const auto list =
-        (*remote)->Get(LanePath(*name) + "/decisions?limit=" + std::to_string(flags.decisions));
+    const auto list = (*remote)->Get(cli::LanePath(*name) +
+                                     "/decisions?limit=" + std::to_string(flags.decisions));
     if (!list) return cli::Refuse(list.error());
     decisions = list->value("decisions", json::array());
   }

@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 
 #include <csignal>
 #include <cstdlib>
@@ -15,7 +14,7 @@
 #include <vector>
 
 #include "cli/command/command.h"
-#include "cli/up/testing/up_test.h"
+#include "cli/up/testing/commands_test.h"
 #include "operator/local/state_folder.h"
 
 namespace lanekeeper::lanes {
@@ -25,34 +24,10 @@ using cli::Exit;
 using nlohmann::json;
 using testing::HasSubstr;
 using testing::Not;
+using up::Ran;
 
-struct Ran {
-  Exit exit = Exit::kOk;
-  std::string out;
-  std::string err;
-};
-
-class LaneCommandsTest : public up::UpTest {
+class LaneCommandsTest : public up::CommandsTest {
  protected:
-  void StartWithGateway(const std::string& lane) {
-    WriteManifest(lane);
-    Start();
-    ASSERT_TRUE(Await([&] { return ReadWholeFile(folder_ + "/state/gateway").has_value(); }));
-  }
-  // `arguments` as a shell takes them.
-  Ran Local(const std::string& arguments) {
-    const std::string folder =
-        std::filesystem::read_symlink("/proc/self/exe").parent_path().string();
-    const int status = std::system(("LANEKEEPER_GATEWAY= timeout -s KILL 300 " + folder +
-                                    "/lanekeeper " + arguments + " --timeout 4m --local --state " +
-                                    folder_ + "/state >" + folder_ + "/out 2>" + folder_ + "/err")
-                                       .c_str());
-    Ran ran{static_cast<Exit>(WEXITSTATUS(status)), ReadWholeFile(folder_ + "/out").value_or(""),
-            ReadWholeFile(folder_ + "/err").value_or("")};
-    const bool ended = WIFEXITED(status) && ran.exit <= Exit::kNotEnded;
-    EXPECT_TRUE(ended) << arguments << " did not end by itself\n" << ran.out << ran.err;
-    return ran;
-  }
   json Json(const std::string& arguments) {
     const Ran ran = Local(arguments + " -o json");
     EXPECT_EQ(ran.exit, Exit::kOk) << ran.err;

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "cli/command/output.h"
-#include "cli/lanes/lane_paths.h"
 #include "cli/lanes/pool_lanes.h"
+#include "cli/remote/lane_paths.h"
 #include "cli/remote/remote.h"
 #include "cli/up/screen.h"
 
@@ -57,7 +57,7 @@ ClientResult<std::vector<json>> ReadPools(cli::Remote& remote, const std::string
   if (!names) return tl::unexpected(names.error());
   std::vector<json> pools;
   for (const LaneName& name : *names) {
-    auto shown = remote.Get(PoolPath(name));
+    auto shown = remote.Get(cli::PoolPath(name));
     if (shown) {
       pools.push_back(*std::move(shown));
     } else if (!pool.empty() || shown.error().kind != ErrorKind::kNotFound) {
@@ -107,7 +107,7 @@ Exit RunWatch(const Flags& flags, StopSignal& stop) {
 }
 
 Exit RunLanes(const Flags& flags) {
-  auto remote = FindRemote(flags.target);
+  auto remote = cli::FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
   const auto pools = ReadPools(**remote, flags.pool);
   if (!pools) return cli::Refuse(pools.error());

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "cli/command/output.h"
-#include "cli/lanes/lane_paths.h"
 #include "cli/lanes/lanes_command.h"
+#include "cli/remote/lane_paths.h"
 #include "cli/remote/remote.h"
 
 namespace lanekeeper::lanes {
@@ -33,9 +33,9 @@ struct Flags {
 };
 
 Exit RunPause(const Flags& flags) {
-  auto remote = FindRemote(flags.target);
+  auto remote = cli::FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
-  const auto name = ResolveLane(**remote, flags.lane);
+  const auto name = cli::ResolveLane(**remote, flags.lane);
   if (!name) return cli::Refuse(name.error());
   json body = json::object();
   if (!flags.until.empty()) {
@@ -45,13 +45,13 @@ Exit RunPause(const Flags& flags) {
   }
   if (!flags.reason.empty()) body["reason"] = flags.reason;
   const auto paused = (*remote)->Call({.method = "POST",
-                                       .path = LanePath(*name) + "/pause",
+                                       .path = cli::LanePath(*name) + "/pause",
                                        .headers = {},
                                        .content_type = "application/json",
                                        .body = body.dump()});
   if (!paused) return cli::Refuse(paused.error());
   if (flags.format == cli::Format::kTable || flags.format == cli::Format::kWide) {
-    std::cout << "Lane " << Shown(*name) << " is paused until "
+    std::cout << "Lane " << cli::Shown(*name) << " is paused until "
               << cli::Printable(cli::TextAt(*paused, "/until")) << ".\n";
   } else {
     cli::PrintOne(std::cout, flags.format, *paused, {});
@@ -60,18 +60,18 @@ Exit RunPause(const Flags& flags) {
 }
 
 Exit RunResume(const Flags& flags) {
-  auto remote = FindRemote(flags.target);
+  auto remote = cli::FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
-  const auto name = ResolveLane(**remote, flags.lane);
+  const auto name = cli::ResolveLane(**remote, flags.lane);
   if (!name) return cli::Refuse(name.error());
   const auto resumed = (*remote)->Call({.method = "POST",
-                                        .path = LanePath(*name) + "/resume",
+                                        .path = cli::LanePath(*name) + "/resume",
                                         .headers = {},
                                         .content_type = {},
                                         .body = {}});
   if (!resumed) return cli::Refuse(resumed.error());
   if (flags.format == cli::Format::kTable || flags.format == cli::Format::kWide) {
-    std::cout << "Lane " << Shown(*name) << " goes on.\n";
+    std::cout << "Lane " << cli::Shown(*name) << " goes on.\n";
   } else {
     cli::PrintOne(std::cout, flags.format, {{"lane", name->lane}, {"paused", false}}, {});
   }

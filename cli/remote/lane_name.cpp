@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "cli/remote/lane_paths.h"
+
 namespace lanekeeper::cli {
 namespace {
 
@@ -130,10 +132,7 @@ ClientResult<LaneName> ReadLaneName(std::string_view text, bool with_lane, const
   if (fitting.size() == 1) return fitting.front();
   if (fitting.size() > 1) {
     std::vector<std::string> names;
-    for (const LaneName& name : fitting) {
-      names.push_back(name.pool_namespace + "/" + name.pool +
-                      (name.lane.empty() ? "" : "/" + name.lane));
-    }
+    for (const LaneName& name : fitting) names.push_back(Shown(name));
     return Refused(ErrorKind::kInvalid,
                    (text.empty() ? "which pool?" : "which " + std::string(text) + "?") +
                        std::string(" name one of ") + Listed(names));

@@ -1,4 +1,4 @@
-#include "cli/lanes/lane_paths.h"
+#include "cli/remote/lane_paths.h"
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -6,9 +6,7 @@
 #include "worker-runtime/base/percent_encode.h"
 #include "worker-runtime/base/stop_signal.h"
 
-namespace lanekeeper::lanes {
-
-using cli::LaneName;
+namespace lanekeeper::cli {
 
 std::string PoolPath(const LaneName& name) {
   return "/v1/pools/" + PercentEncode(name.pool_namespace) + "/" + PercentEncode(name.pool);
@@ -23,12 +21,12 @@ std::string Shown(const LaneName& name) {
   return name.lane.empty() ? pool : pool + "/" + name.lane;
 }
 
-Result<std::unique_ptr<cli::Remote>> FindRemote(const cli::TargetFlags& flags) {
+Result<std::unique_ptr<Remote>> FindRemote(const TargetFlags& flags) {
   UnblockStopSignals();
-  return cli::Remote::Find(flags);
+  return Remote::Find(flags);
 }
 
-ClientResult<LaneName> ResolveLane(cli::Remote& remote, std::string_view text) {
+ClientResult<LaneName> ResolveLane(Remote& remote, std::string_view text) {
   auto name = remote.Resolve(text, /*with_lane=*/true);
   if (!name || !name->lane.empty()) return name;
   const auto pool = remote.Get(PoolPath(*name));
@@ -44,7 +42,7 @@ ClientResult<LaneName> ResolveLane(cli::Remote& remote, std::string_view text) {
                                     .retry_after = {}});
 }
 
-ClientResult<LaneName> ResolvePoolOrLane(cli::Remote& remote, std::string_view text) {
+ClientResult<LaneName> ResolvePoolOrLane(Remote& remote, std::string_view text) {
   const auto slashes = std::count(text.begin(), text.end(), '/');
   if (slashes >= 2) return remote.Resolve(text, /*with_lane=*/true);
   auto pool = remote.Resolve(text, /*with_lane=*/false);
@@ -56,4 +54,4 @@ ClientResult<LaneName> ResolvePoolOrLane(cli::Remote& remote, std::string_view t
   return lane || has_pool ? lane : pool;
 }
 
-}  // namespace lanekeeper::lanes
+}  // namespace lanekeeper::cli

@@ -7,18 +7,18 @@
 
 #include "cli/remote/remote.h"
 
-namespace lanekeeper::lanes {
+namespace lanekeeper::cli {
 
-std::string PoolPath(const cli::LaneName& name);  // "/v1/pools/studio/media"
-std::string LanePath(const cli::LaneName& name);  // "/v1/pools/studio/media/lanes/short"
+std::string PoolPath(const LaneName& name);  // "/v1/pools/studio/media"
+std::string LanePath(const LaneName& name);  // "/v1/pools/studio/media/lanes/short"
 // "studio/media" or, with a lane, "studio/media/short".
-std::string Shown(const cli::LaneName& name);
+std::string Shown(const LaneName& name);
 // As Remote::Find, for a command that Ctrl-C ends at once, whatever it waits for.
-Result<std::unique_ptr<cli::Remote>> FindRemote(const cli::TargetFlags& flags);
+Result<std::unique_ptr<Remote>> FindRemote(const TargetFlags& flags);
 // "pool/lane" or "ns/pool/lane". Without a lane: kInvalid, with those there are.
-ClientResult<cli::LaneName> ResolveLane(cli::Remote& remote, std::string_view text);
+ClientResult<LaneName> ResolveLane(Remote& remote, std::string_view text);
 // "pool", "ns/pool", "pool/lane" or "ns/pool/lane", where a pool and a lane will do. What could be
 // either is a pool when there is such a one.
-ClientResult<cli::LaneName> ResolvePoolOrLane(cli::Remote& remote, std::string_view text);
+ClientResult<LaneName> ResolvePoolOrLane(Remote& remote, std::string_view text);
 
-}  // namespace lanekeeper::lanes
+}  // namespace lanekeeper::cli

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "cli/command/output.h"
-#include "cli/lanes/lane_paths.h"
+#include "cli/remote/lane_paths.h"
 #include "cli/remote/remote.h"
 #include "cli/workers/worker_text.h"
 #include "worker-runtime/base/percent_encode.h"
@@ -35,12 +35,12 @@ struct Flags {
 };
 
 Exit RunWorkers(const Flags& flags) {
-  auto remote = lanes::FindRemote(flags.target);
+  auto remote = cli::FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
-  const auto name = lanes::ResolvePoolOrLane(**remote, flags.where);
+  const auto name = cli::ResolvePoolOrLane(**remote, flags.where);
   if (!name) return cli::Refuse(name.error());
   const std::string lane = name->lane.empty() ? "" : "?lane=" + PercentEncode(name->lane);
-  const auto list = (*remote)->Get(lanes::PoolPath(*name) + "/workers" + lane);
+  const auto list = (*remote)->Get(cli::PoolPath(*name) + "/workers" + lane);
   if (!list) return cli::Refuse(list.error());
   cli::PrintItems(std::cout, flags.format, list->value("workers", json::array()), WorkerColumns(),
                   "No worker has reported in the last 16 seconds.");
@@ -51,13 +51,13 @@ Exit RunWorkers(const Flags& flags) {
 }
 
 Exit RunDrain(const Flags& flags) {
-  auto remote = lanes::FindRemote(flags.target);
+  auto remote = cli::FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
-  const auto name = lanes::ResolveLane(**remote, flags.where);
+  const auto name = cli::ResolveLane(**remote, flags.where);
   if (!name) return cli::Refuse(name.error());
   const auto drained = (*remote)->Call(
       {.method = "POST",
-       .path = lanes::LanePath(*name) + "/workers/" + PercentEncode(flags.worker) + "/drain",
+       .path = cli::LanePath(*name) + "/workers/" + PercentEncode(flags.worker) + "/drain",
        .headers = {},
        .content_type = {},
        .body = {}});
