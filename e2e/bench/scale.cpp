@@ -7,7 +7,6 @@
 #include <CLI/CLI.hpp>
 
 #include <csignal>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -148,17 +147,7 @@ class ScaleBench {
   }
 
   void Register() {
-    std::ifstream manifest("crds/workerpools.yaml");
-    std::stringstream text;
-    text << manifest.rdbuf();
-    const kubernetes::Request apply{
-        .method = "PATCH",
-        .path =
-            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/workerpools.lanekeeper.dev",
-        .query = "fieldManager=bench&force=true",
-        .content_type = "application/apply-patch+yaml",
-        .body = text.str()};
-    Must(stage_.api().Call(apply, {.deadline = seconds(30)}), "registering WorkerPool");
+    ApplyCrd(stage_.api());
     Create(stage_.api(), {"/api/v1", "namespaces", "v1", "Namespace"}, "",
            {{"metadata", {{"name", kNamespace}}}});
     // Served, with the newest schema, a moment later.

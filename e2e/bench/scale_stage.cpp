@@ -7,14 +7,12 @@
 #include <cmath>
 #include <csignal>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <regex>
 #include <sstream>
 #include <stdexcept>
 
 #include "e2e/bench/lane_bench.h"
-#include "e2e/scenarios/harness.h"
 #include "operator/kubernetes/kubeconfig.h"
 #include "operator/kubernetes/object_names.h"
 #include "operator/kubernetes/requests.h"
@@ -76,25 +74,10 @@ ScaleFolder::~ScaleFolder() {
   fs::remove_all(path_, ignored);
 }
 
-ApiServer::ApiServer(std::string folder) : folder_(std::move(folder)) {
-  const Ended up =
-      RunProgram({"e2e/cluster/cluster.sh", "api-up", folder_}, "", std::chrono::seconds(120));
-  if (up.status == 0) return;
-  RunProgram({"e2e/cluster/cluster.sh", "api-down", folder_});
-  throw std::runtime_error("starting an API server: " + up.err);
-}
-
-ApiServer::~ApiServer() { RunProgram({"e2e/cluster/cluster.sh", "api-down", folder_}); }
-
-pid_t ApiServer::pid_of(const std::string& program) const {
-  return static_cast<pid_t>(
-      std::atoi(ReadProjectFile(folder_ + "/run/" + program + ".pid").c_str()));
-}
-
 ScaleStage::ScaleStage()
     : api_server_(folder_.path() + "/api"),
       server_(RunNats(folder_.path())),
-      api_(Client(Must(kubernetes::ReadKubeConfig(api_server_.kubeconfig(), ""), "kubeconfig"))),
+      api_(Client(api_server_.Config())),
       connection_(Must(nats::Connection::Open({.url = server_.url()}), "connecting to NATS")),
       port_(FreePort()),
       http_(Client({.scheme = "http", .host = "127.0.0.1", .port = port_})) {}
@@ -117,7 +100,7 @@ void ScaleStage::KillOperator() {
 void ScaleStage::CheckOperator() const {
   // What has ended and was not waited for has no memory.
   if (!operator_ || !std::isnan(OneProcessMiB(operator_->pid(), "VmRSS"))) return;
-  const std::string log = ReadProjectFile(folder_.path() + "/operator.log");
+  const std::string log = TextOf(folder_.path() + "/operator.log");
   constexpr std::size_t kShown = 2000;
   throw std::runtime_error("the operator has ended: " +
                            log.substr(log.size() - std::min(log.size(), kShown)));

@@ -20,6 +20,7 @@
 #include <string>
 #include <thread>
 
+#include "e2e/bench/api_server.h"
 #include "e2e/bench/child.h"
 #include "operator/kubernetes/api_client.h"
 #include "worker-runtime/job/names.h"
@@ -45,20 +46,6 @@ class ScaleFolder {
 
  private:
   std::string path_;
-};
-
-// `cluster.sh api-up` in a folder, `api-down` at the end.
-class ApiServer {
- public:
-  explicit ApiServer(std::string folder);
-  ~ApiServer();
-  ApiServer(const ApiServer&) = delete;
-  ApiServer& operator=(const ApiServer&) = delete;
-  std::string kubeconfig() const { return folder_ + "/kubeconfig"; }
-  pid_t pid_of(const std::string& program) const;  // "kube-apiserver" or "etcd".
-
- private:
-  std::string folder_;
 };
 
 class ScaleStage {

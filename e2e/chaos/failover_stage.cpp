@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <utility>
 
+#include "e2e/bench/lane_bench.h"
 #include "operator/jetstream/jetstream_ledger.h"
 #include "operator/kubernetes/kubeconfig.h"
 #include "operator/kubernetes/requests.h"
@@ -22,17 +23,6 @@ constexpr const char* kPool = "media";
 constexpr const char* kLeaseName = "lanekeeper-operator";
 constexpr milliseconds kLook{10};
 constexpr seconds kPatience{120};
-
-template <typename Value>
-Value Must(Result<Value> result, const std::string& what) {
-  if (!result) throw std::runtime_error(what + ": " + result.error().message);
-  return *std::move(result);
-}
-
-std::string ReadFile(const std::filesystem::path& path) {
-  std::ifstream stream(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
-}
 
 // Whoever reads it sees the old or the new.
 void WriteFile(const std::filesystem::path& path, const std::string& text) {
@@ -71,24 +61,6 @@ std::string ProxiedKubeConfig(int port, const std::string& token) {
 }
 
 }  // namespace
-
-FailoverApiServer::FailoverApiServer(const std::filesystem::path& folder) : folder_(folder) {
-  if (Cluster("api-up") != 0) {
-    throw std::runtime_error("API server: see " + (folder_ / "cluster.out").string());
-  }
-}
-
-FailoverApiServer::~FailoverApiServer() { Cluster("api-down"); }
-
-kubernetes::KubeConfig FailoverApiServer::Config() const {
-  return Must(kubernetes::ReadKubeConfig(folder_ / "token-kubeconfig", ""), "kubeconfig");
-}
-
-int FailoverApiServer::Cluster(const std::string& command) const {
-  return std::system(("e2e/cluster/cluster.sh " + command + " " + folder_.string() + " >" +
-                      (folder_ / "cluster.out").string() + " 2>&1")
-                         .c_str());
-}
 
 ReplicaWitness::ReplicaWitness(kubernetes::Api& api, std::string pool_namespace)
     : api_(api),
@@ -147,14 +119,14 @@ void ReplicaWitness::See(const json& deployment) {
 FailoverStage::FailoverStage(std::filesystem::path folder)
     : folder_(std::move(folder)),
       server_(folder_),
-      api_(Must(kubernetes::ApiClient::Create(server_.Config()), "API client")),
+      api_(Must(kubernetes::ApiClient::Create(server_.ConfigWithToken()), "API client")),
       nats_server_(Must(nats::NatsServer::Run(), "nats-server")),
       connection_(Must(nats::Connection::Open({.url = nats_server_.url(), .name = "failover"}),
                        "NATS connection")),
       jetstream_(*connection_, seconds(10)) {
   MakePool();
   witness_ = std::make_unique<ReplicaWitness>(*api_, kNamespace);
-  const kubernetes::KubeConfig config = server_.Config();
+  const kubernetes::KubeConfig config = server_.ConfigWithToken();
   for (std::size_t n = 0; n < kOperators; ++n) {
     const int port = FreePort();
     http_ports_.at(n) = FreePort();
@@ -178,11 +150,7 @@ std::string FailoverStage::Deployment(const std::string& lane) const {
 }
 
 void FailoverStage::MakePool() {
-  const kubernetes::Resource definitions{"/apis/apiextensions.k8s.io/v1",
-                                         "customresourcedefinitions", "", ""};
-  Must(api_->Call(kubernetes::ApplyRequest(definitions, {"", "workerpools.lanekeeper.dev"},
-                                           ReadFile("crds/workerpools.yaml"))),
-       "CRD");
+  ApplyCrd(*api_);
   Must(api_->Call(kubernetes::CreateRequest(
            {"/api/v1", "namespaces", "v1", "Namespace"}, "",
            json{{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", kNamespace}}}}

@@ -16,6 +16,7 @@
 #include <thread>
 #include <vector>
 
+#include "e2e/bench/api_server.h"
 #include "e2e/bench/child.h"
 #include "e2e/chaos/failover_verdict.h"
 #include "operator/kubernetes/api_client.h"
@@ -31,21 +32,6 @@ inline constexpr int kJobsPerWorker = 2;
 inline constexpr int kWorkersMax = 60;
 inline constexpr std::chrono::seconds kWindow{10};
 inline constexpr std::chrono::seconds kLeaseDuration{6};
-
-// kube-apiserver and etcd in a folder, by e2e/cluster/cluster.sh.
-class FailoverApiServer {
- public:
-  explicit FailoverApiServer(const std::filesystem::path& folder);
-  ~FailoverApiServer();
-  FailoverApiServer(const FailoverApiServer&) = delete;
-  FailoverApiServer& operator=(const FailoverApiServer&) = delete;
-
-  kubernetes::KubeConfig Config() const;  // With a token.
-
- private:
-  int Cluster(const std::string& command) const;
-  const std::filesystem::path folder_;
-};
 
 // Sees every change of the replicas of a namespace's Deployments, and says in their status that the
 // change was seen.
@@ -106,7 +92,7 @@ class FailoverStage {
   void MakePool();
 
   const std::filesystem::path folder_;
-  FailoverApiServer server_;
+  ApiServer server_;
   std::unique_ptr<kubernetes::ApiClient> api_;
   nats::NatsServer nats_server_;
   std::unique_ptr<nats::Connection> connection_;
