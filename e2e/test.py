@@ -196,8 +196,7 @@ def step_e2e():
             "e2e-privileges", "the roles against what was asked in all of these",
             "python3 charts/privileges.py $(e2e/cluster/cluster.sh audit | sed 's/^/--audit /') "
             f"--manifests e2e/cluster/manifests/lanekeeper.yaml {LOGS}/chart-manifests.yaml"))
-    tutorial = ok and run("install-helm", "helm (pinned, cached; minutes the first time)", ["e2e/tools/install.sh", "helm"])
-    tutorial = tutorial and run("tutorial", "the tutorial's part on Kubernetes",
+    tutorial = ok and run("tutorial", "the tutorial's part on Kubernetes",
                                 'eval "$(e2e/cluster/cluster.sh env)" && '
                                 f"python3 e2e/tutorial_test.py --kubernetes --programs {RELEASE}/bin")
     count("tutorial", tutorial, unittest_cases("tutorial") if (LOGS / "tutorial.log").exists() else None)

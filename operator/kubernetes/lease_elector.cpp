@@ -1,12 +1,13 @@
 #include "operator/kubernetes/lease_elector.h"
 
 #include <algorithm>
-#include <condition_variable>
 #include <random>
 #include <utility>
 
+#include "operator/kubernetes/log_pace.h"
 #include "worker-runtime/base/backoff.h"
 #include "worker-runtime/base/log.h"
+#include "worker-runtime/base/stoppable_sleep.h"
 
 namespace lanekeeper::kubernetes {
 namespace {
@@ -15,16 +16,6 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kHandBackDeadline{2000};
 constexpr milliseconds kWorthJitter{50};
-
-void SleepUnlessStopped(std::chrono::nanoseconds delay, const std::stop_token& stop) {
-  std::mutex mutex;
-  std::condition_variable_any never;
-  std::unique_lock lock(mutex);
-  never.wait_for(lock, stop, delay, [] { return false; });
-}
-
-// The first failure, and then ever more rarely: 1, 2, 4, 8, …
-bool IsWorthALine(int failures) { return failures > 0 && (failures & (failures - 1)) == 0; }
 
 }  // namespace
 

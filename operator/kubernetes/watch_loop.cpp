@@ -1,29 +1,18 @@
 #include "operator/kubernetes/watch_loop.h"
 
-#include <condition_variable>
-#include <mutex>
 #include <random>
 #include <string>
 #include <utility>
 
+#include "operator/kubernetes/log_pace.h"
 #include "worker-runtime/base/clock.h"
 #include "worker-runtime/base/log.h"
+#include "worker-runtime/base/stoppable_sleep.h"
 
 namespace lanekeeper::kubernetes {
 namespace {
 
 constexpr std::chrono::seconds kListDeadline{30};
-
-void SleepUnlessStopped(std::chrono::milliseconds delay, const std::stop_token& stop) {
-  if (delay.count() <= 0) return;
-  std::mutex mutex;
-  std::condition_variable_any never;
-  std::unique_lock lock(mutex);
-  never.wait_for(lock, stop, delay, [] { return false; });
-}
-
-// The first failure, and then ever more rarely: 1, 2, 4, 8, …
-bool IsWorthALine(int failures) { return (failures & (failures - 1)) == 0; }
 
 }  // namespace
 

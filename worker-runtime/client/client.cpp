@@ -2,14 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <atomic>
-#include <condition_variable>
-#include <mutex>
 #include <random>
 #include <span>
-#include <thread>
 
 #include "worker-runtime/base/percent_encode.h"
+#include "worker-runtime/base/stoppable_sleep.h"
 #include "worker-runtime/client/call_until.h"
 #include "worker-runtime/client/event_stream.h"
 #include "worker-runtime/client/http_call.h"
@@ -63,15 +60,6 @@ ClientError NotEnded(std::string_view id, std::string_view why) {
           .problem = std::string(kNotEnded),
           .status = 0,
           .retry_after = {}};
-}
-
-// False when it was stopped.
-bool Sleep(milliseconds time, const std::stop_token& stop) {
-  std::mutex mutex;
-  std::condition_variable_any changed;
-  std::unique_lock lock(mutex);
-  changed.wait_for(lock, stop, time, [] { return false; });
-  return !stop.stop_requested();
 }
 
 std::string JobsPath(const PoolName& pool) {
@@ -257,7 +245,7 @@ std::vector<ClientResult<SubmittedJob>> Client::Impl::SubmitMany(const PoolName&
       if (pause) wait = std::max(wait, *pause);
       return !pause.has_value();
     });
-    if (!open.empty()) Sleep(wait, {});
+    if (!open.empty()) SleepUnlessStopped(wait, {});
   }
   const std::string what = "submitting to " + pool.pool_namespace + "/" + pool.pool;
   for (auto& result : results) {
@@ -296,7 +284,7 @@ ClientResult<JobStatus> Client::Impl::Wait(std::string_view id, milliseconds tim
     if (Left(deadline) == milliseconds(0)) return tl::unexpected<ClientError>(NotEnded(id, seen));
     // A gateway that does not hold answers back is not asked without a pause; nor one that is away.
     if (job && glance) continue;
-    Sleep(std::min(Left(deadline), client::RetryPolicy{}.backoff.initial), {});
+    SleepUnlessStopped(std::min(Left(deadline), client::RetryPolicy{}.backoff.initial), {});
   }
 }
 
@@ -353,7 +341,7 @@ ClientResult<JobStatus> Client::Impl::Watch(std::string_view id, milliseconds ti
       return tl::unexpected<ClientError>(
           NotEnded(id, streamed ? "the deadline is over" : error.message));
     }
-    Sleep(wait, stop);
+    SleepUnlessStopped(wait, stop);
   }
 }
 

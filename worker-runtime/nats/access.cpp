@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <fstream>
-#include <iterator>
 #include <utility>
 
 #include "worker-runtime/base/log.h"
@@ -18,8 +17,9 @@ constexpr std::size_t kFileBytesMax = 1 << 20;
 Result<void> ReadFile(const char* what, const std::string& path, std::string* text) {
   if (!text->empty() || path.empty()) return {};
   std::ifstream file(path, std::ios::binary);
-  std::string read(std::istreambuf_iterator<char>(file), {});
-  if (!file.good() && !file.eof()) read.clear();
+  std::string read(kFileBytesMax + 1, '\0');
+  file.read(read.data(), static_cast<std::streamsize>(read.size()));
+  read.resize(file.bad() ? 0 : static_cast<std::size_t>(file.gcount()));
   if (read.empty() || read.size() > kFileBytesMax) {
     return Fail(ErrorKind::kInvalid,
                 std::string(what) + " " + path +
