@@ -173,7 +173,11 @@ void NatsServer::End(int signal) {
 void NatsServer::Stop() { End(SIGTERM); }
 void NatsServer::Kill() { End(SIGKILL); }
 void NatsServer::Pause() {
-  if (pid_ > 0) kill(pid_, SIGSTOP);
+  if (pid_ <= 0) return;
+  kill(pid_, SIGSTOP);
+  // A thread of it on another core goes on for a moment, and may answer what is sent meanwhile.
+  siginfo_t stopped{};
+  waitid(P_PID, static_cast<id_t>(pid_), &stopped, WSTOPPED | WEXITED | WNOWAIT);
 }
 void NatsServer::Resume() {
   if (pid_ > 0) kill(pid_, SIGCONT);

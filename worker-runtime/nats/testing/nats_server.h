@@ -41,7 +41,7 @@ class NatsServer {
   Result<void> Start();  // Again, with the same port and data.
   void Stop();           // SIGTERM and wait.
   void Kill();           // SIGKILL and wait.
-  void Pause();          // SIGSTOP: the peer is there and silent.
+  void Pause();          // SIGSTOP and wait: the peer is there and silent.
   void Resume();
 
  private:
