@@ -30,6 +30,16 @@ def prometheus_crd(plural, kind):
                          "openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}}]}}
 
 
+def await_established(*crds):
+    """`kubectl wait` fails, instead of waiting, on a CRD that is so new that it has no conditions yet."""
+    for _ in range(300):
+        done = kubectl("wait", "--for=condition=Established", "--timeout=60s", *crds)
+        if done.returncode == 0:
+            return
+        time.sleep(0.2)
+    raise AssertionError(done.stderr)
+
+
 class ApiServerTest(unittest.TestCase):
     NAMESPACES = (NAMESPACE, "studio", "other", "north", "south")
     FLAGS = ("--set", "nats.url=nats://nats.nats.svc:4222,gateway.insecure=true")
@@ -50,8 +60,7 @@ class ApiServerTest(unittest.TestCase):
         crd, = [one for one in objects(rendered("default")) if one["kind"] == "CustomResourceDefinition"]
         cls.apply([crd])
         names = [f"crd/{plural}.monitoring.coreos.com" for plural in PROMETHEUS_KINDS]
-        must("kubectl", "--kubeconfig", kubeconfig, "wait", "--for=condition=Established", "--timeout=60s",
-             "crd/workerpools.lanekeeper.dev", *names)
+        await_established("crd/workerpools.lanekeeper.dev", *names)
 
     @classmethod
     def tearDownClass(cls):
@@ -252,8 +261,7 @@ class ApiServerTest(unittest.TestCase):
                 "metadata": {"name": "media", "namespace": "studio"},
                 "spec": {"template": {"spec": {"containers": [{"name": "worker", "image": "w:1"}]}},
                          "lanes": [{"name": "short"}]}}
-        must("kubectl", "--kubeconfig", kubeconfig, "wait", "--for=condition=Established", "--timeout=60s",
-             "crd/workerpools.lanekeeper.dev")
+        await_established("crd/workerpools.lanekeeper.dev")
         self.apply([pool])
         self.addCleanup(kubectl, "delete", "--namespace=studio", "workerpool", "media", "--ignore-not-found")
         done = helm("upgrade", "media", CHART, "--namespace", NAMESPACE, *self.FLAGS, "--set",

@@ -143,6 +143,15 @@ class ChartTest(unittest.TestCase):
         self.assertTrue(all(one["metadata"]["namespace"] == "studio" for one in found
                             if one["kind"] in ("Role", "RoleBinding")))
 
+    def test_gateway_alone_is_nothing_cluster_wide_and_no_role(self):
+        found = objects(rendered("gateway-alone"))
+        self.assertEqual({one["kind"] for one in found} & {
+            "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Lease"}, set())
+        self.assertTrue(all(one["metadata"]["namespace"] == NAMESPACE for one in found))
+        self.assertEqual([one["metadata"]["name"] for one in found if one["kind"] in ("Deployment", "ServiceAccount")],
+                         ["lk-gateway", "lk-gateway"])
+        self.assertNotIn("lk-operator", rendered("gateway-alone"))
+
     def test_no_role_reads_secrets_or_says_all(self):
         for case in CASES:
             for one in objects(rendered(case)):

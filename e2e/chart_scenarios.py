@@ -7,18 +7,14 @@ Needs a cluster with the images (cluster.sh up, nats-up, images) and no WorkerPo
 measured, and writes the manifests that were installed to --manifests FILE: e2e/test.py holds the audit log
 against their roles.
 """
-import argparse
-import http.client
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import unittest
-import uuid
 from pathlib import Path
 
 import yaml
@@ -26,43 +22,20 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "charts"))
 import cluster_calls as calls
 import privileges
-from cluster_calls import NATS_URL, ROOT, Gateway, apply, condition, get, kubectl, must, pool, run, wait_for
+import releases
+from cluster_calls import ROOT, apply, condition, get, kubectl, must, pool, run, wait_for
+from releases import CHART, Story, Submitter, helm, left_behind, measured
 
-CHART = ROOT / "charts/lanekeeper"
-RELEASE, NAMESPACE, STUDIO = "lanekeeper", "lanekeeper-system", "chart-studio"
+RELEASE, NAMESPACE, STUDIO = "lanekeeper", releases.SYSTEM, "chart-studio"
 OPERATOR = "app.kubernetes.io/name=lanekeeper,app.kubernetes.io/component=operator"
-COMMON = {"nats": {"url": NATS_URL}, "operator": {"image": {"tag": "e2e"}},
-          "gateway": {"image": {"tag": "e2e"}, "insecure": True}}
 LANES = [{"name": "short", "workers": {"min": 1, "max": 3, "slots": 4},
           "scaling": {"jobsPerWorker": 8, "scaleDownWindow": "5s"}},
          {"name": "long", "class": "Long", "workers": {"max": 3},
           "scaling": {"jobsPerWorker": 1, "scaleDownWindow": "5s"}}]
-# Whatever a release of the chart may make, but the CRD.
-KINDS = ("deployments,replicasets,statefulsets,pods,services,configmaps,serviceaccounts,secrets,roles,rolebindings,leases,"
-         "poddisruptionbudgets,networkpolicies,clusterroles,clusterrolebindings,validatingadmissionpolicies,"
-         "validatingadmissionpolicybindings,persistentvolumeclaims,events")
-manifests_file = None  # Set once, by main.
-measured = []
 
 
-def merged(base, over):
-    if not isinstance(base, dict) or not isinstance(over, dict):
-        return over
-    return {**base, **{key: merged(base.get(key), value) for key, value in over.items()}}
-
-
-def helm(verb, release, *args, chart=CHART, namespace=NAMESPACE, values=None, **more):
-    """helm, with the values on top of what all releases here have. Seconds it took."""
-    started = time.monotonic()
-    if verb in ("install", "upgrade"):
-        args = (chart, "--wait", "--timeout=120s", "--values=-", *args)
-        more = {"stdin": yaml.safe_dump(merged(COMMON, values or {})), **more}
-    must("helm", verb, release, *args, f"--namespace={namespace}", **more)
-    took = time.monotonic() - started
-    if verb in ("install", "upgrade") and manifests_file and (chart, namespace) == (CHART, NAMESPACE):
-        with open(manifests_file, "a", encoding="utf-8") as out:
-            out.write(must("helm", "get", "manifest", release, f"--namespace={namespace}"))
-    return took
+def setUpModule():
+    releases.require_empty_cluster("chart-")
 
 
 def previous_chart(folder):
@@ -79,54 +52,9 @@ def previous_chart(folder):
     return chart
 
 
-class Submitter(threading.Thread):
-    """Hands jobs in over the Service for as long as it is not stopped; a key is tried until it is answered."""
+class ReleaseStory(Story):
+    """One release from its beginning to its end."""
 
-    def __init__(self, gateway):
-        super().__init__(daemon=True)
-        self.gateway, self.accepted, self.refused, self.failed = gateway, {}, [], 0
-        self.stopping = threading.Event()
-
-    def run(self):
-        while not self.stopping.wait(0.05):
-            number = len(self.accepted)
-            lane, milliseconds = ("long", 4000) if number % 25 == 0 else ("short", 300)
-            self.submit(uuid.uuid4().hex, {"type": "sleep", "lane": lane, "payload": milliseconds})
-
-    def submit(self, key, job):
-        while not self.stopping.is_set():
-            try:
-                status, answer, _ = self.gateway.ask("POST", f"/v1/pools/{STUDIO}/media/jobs", job,
-                                                     {"Idempotency-Key": key}, seconds=5)
-            except (OSError, http.client.HTTPException):
-                self.failed += 1  # A replica that was killed; the key makes the next try the same job.
-                time.sleep(0.05)
-                continue
-            if status in (200, 202):
-                self.accepted[answer["id"]] = job["lane"]
-                return
-            self.refused.append((status, answer))
-            time.sleep(0.2)
-
-    def stop(self):
-        self.stopping.set()
-        self.join(30)
-        return self.accepted
-
-
-def setUpModule():
-    served = run("kubectl", "get", "workerpools", "--all-namespaces").returncode == 0
-    foreign = [one["metadata"]["namespace"] for one in get("workerpools")
-               if not one["metadata"]["namespace"].startswith("chart-")] if served else []
-    if foreign:
-        raise AssertionError(f"there are WorkerPools in {foreign}: these scenarios need the cluster for themselves")
-    must(calls.CLUSTER, "undeploy")
-
-
-class ReleaseStory(unittest.TestCase):
-    """One release from its beginning to its end, a step a test, in the order of their names."""
-
-    broken = None  # The step that failed: those after it have nothing to stand on.
     submitter = None
 
     @classmethod
@@ -144,16 +72,10 @@ class ReleaseStory(unittest.TestCase):
         calls.remove_streams([one for one in calls.streams() if one.startswith(f"LK_{STUDIO}_")])
         cls.folder.cleanup()
 
-    def setUp(self):
-        if type(self).broken:
-            self.skipTest(f"{type(self).broken} failed before it")
-
-    def run(self, result=None):
-        before = len(result.failures) + len(result.errors)
-        super().run(result)
-        if len(result.failures) + len(result.errors) > before and not type(self).broken:
-            type(self).broken = self._testMethodName
-            explain()
+    @staticmethod
+    def next_job(number):
+        lane, milliseconds = ("long", 4000) if number % 25 == 0 else ("short", 300)
+        return {"type": "sleep", "lane": lane, "payload": milliseconds}
 
     def gateway(self):
         return calls.gateway_of(NAMESPACE, "lanekeeper-gateway", self.token())
@@ -181,7 +103,8 @@ class ReleaseStory(unittest.TestCase):
     def test_02_pool_works(self):
         apply(pool(STUDIO, "media", LANES))
         wait_for("the pool is Ready", lambda: condition(STUDIO, "media", "Ready").get("status") == "True")
-        type(self).submitter = Submitter(self.gateway())
+        wait_for("both gateways know it", lambda: calls.known_to_every_gateway(NAMESPACE, STUDIO, "media", self.token()))
+        type(self).submitter = Submitter(self.gateway(), f"/v1/pools/{STUDIO}/media/jobs", self.next_job)
         self.submitter.start()
         wait_for("jobs of both lanes run", lambda: all(
             lane.get("running", 0) > 0 for lane in get("workerpool", STUDIO, "media")["status"]["lanes"]))
@@ -342,7 +265,7 @@ class SideBySide(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         for one in cls.TENANTS:
-            run("kubectl", "delete", "workerpools", "--all", f"--namespace={one}", "--timeout=60s")
+            calls.remove_pools(one)
             run("helm", "uninstall", "lk", f"--namespace={one}", "--ignore-not-found", "--wait")
         for one in (*cls.TENANTS, "chart-nobody"):
             calls.remove_namespace(one)
@@ -403,16 +326,6 @@ class SideBySide(unittest.TestCase):
             time.sleep(0.5)
 
 
-def left_behind(namespace):
-    """Whatever has the chart's labels, or is in the namespace and not Kubernetes' own."""
-    found = [f"{one['kind']}/{one['metadata']['name']}" for one in get(KINDS.replace(",events", ""),
-                                                                     selector="app.kubernetes.io/name=lanekeeper")]
-    for one in get("secrets,configmaps,serviceaccounts,leases,deployments,pods,services,roles,rolebindings", namespace):
-        if one["metadata"]["name"] not in ("default", "kube-root-ca.crt"):
-            found.append(f"{one['kind']}/{one['metadata']['name']}")
-    return sorted(set(found))
-
-
 def gateway_pids():
     """The gateways' processes as this machine sees them, the youngest last; none when they are elsewhere."""
     found = subprocess.run(["pgrep", "-x", "-f", "/usr/local/bin/lanekeeper-gateway --insecure"],
@@ -420,30 +333,5 @@ def gateway_pids():
     return [int(one) for one in found.stdout.split()]
 
 
-def explain():
-    for command in (["get", "workerpools,deployments,pods", "-A", "-o", "wide"],
-                    ["get", "workerpools", "-A", "-o", "jsonpath={.items[*].status}"],
-                    ["get", "events", "-n", NAMESPACE], ["describe", "pods", "-n", NAMESPACE],
-                    ["logs", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=operator", "--tail=40", "--prefix"],
-                    ["logs", "-n", NAMESPACE, "-l", "app.kubernetes.io/component=gateway", "--tail=40", "--prefix"]):
-        print(f"--- kubectl {' '.join(command)}\n{run('kubectl', *command).stdout[-6000:]}", file=sys.stderr)
-
-
-def main():
-    global manifests_file
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--manifests")
-    arguments, rest = parser.parse_known_args()
-    if arguments.manifests:
-        manifests_file = Path(arguments.manifests).resolve()
-        manifests_file.write_text("", encoding="utf-8")
-    started = time.monotonic()
-    program = unittest.main(argv=[sys.argv[0], *rest], verbosity=2, exit=False)
-    for line in measured:
-        print(line)
-    print(f"took {time.monotonic() - started:.0f} s")
-    sys.exit(0 if program.result.wasSuccessful() else 1)
-
-
 if __name__ == "__main__":
-    main()
+    releases.main(__doc__)

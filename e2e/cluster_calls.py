@@ -94,9 +94,18 @@ def condition(in_namespace, name, kind):
     return next((one for one in status.get("conditions", []) if one["type"] == kind), {})
 
 
+def remove_pools(in_namespace):
+    """By the operator, while there is one; else without: a scenario that failed must not be in the way of the next."""
+    if run("kubectl", "delete", "workerpools", "--all", f"--namespace={in_namespace}", "--timeout=60s").returncode != 0:
+        left = run("kubectl", "get", "workerpools", f"--namespace={in_namespace}", "-o", "name").stdout.split()
+        for one in left:
+            run("kubectl", "patch", one, f"--namespace={in_namespace}", "--type=merge",
+                "-p", '{"metadata":{"finalizers":null}}')
+
+
 def remove_namespace(name):
     """Its pools first, while there is an operator that takes their finalizers off; then all, without waiting."""
-    run("kubectl", "delete", "workerpools", "--all", f"--namespace={name}", "--timeout=60s")
+    remove_pools(name)
     run("kubectl", "delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
 
@@ -165,6 +174,18 @@ def gateway_of(in_namespace, service, token=""):
     """That of a Service, by its address: this machine has no DNS of the cluster."""
     spec = get("service", in_namespace, service)["spec"]
     return Gateway(spec["clusterIP"], spec["ports"][0]["port"], token)
+
+
+def known_to_every_gateway(in_namespace, pool_namespace, name, token=""):
+    """Whether each of a release's gateways that run has heard of the pool: a Service may choose any of them."""
+    pods = [one for one in get("pods", in_namespace, selector="app.kubernetes.io/component=gateway")
+            if "deletionTimestamp" not in one["metadata"]]
+    try:
+        return bool(pods) and all(
+            Gateway(one["status"]["podIP"], 8090, token).ask("GET", f"/v1/pools/{pool_namespace}/{name}/jobs")[0] == 200
+            for one in pods)
+    except (KeyError, OSError, http.client.HTTPException):
+        return False
 
 
 def samples(text, metric):

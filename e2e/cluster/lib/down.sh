@@ -110,6 +110,7 @@ cluster_down() {
   # The kubelet first: it would start again what we end.
   stop_process "$state_dir" kubelet
   stop_process "$state_dir" kube-proxy
+  stop_process "$state_dir" dns.py
   stop_process "$state_dir" kube-scheduler
   stop_process "$state_dir" kube-controller-manager
   mapfile -t namespaces < <(pod_network_namespaces)

@@ -201,6 +201,13 @@ example_image() {
     --build-arg WORKER_IMAGE=docker.io/lanekeeper/worker:e2e
 }
 
+# nats-server in a pod: for the chart's natsServer alone, all else uses the one of nats-up.
+nats_image() {
+  require_programs nats-server
+  build_image nats "$cluster_dir/nats.Dockerfile" "$bin_dir" \
+    "$(cat "$cluster_dir/nats.Dockerfile" "$bin_dir/nats-server" | fingerprint)"
+}
+
 # The images that HANDLERS.md tells people to build, on top of the worker's.
 build_example_images() {
   local build_dir
@@ -226,6 +233,7 @@ build_images() {
   program_image gateway "$project_dir/worker-runtime/gateway/Dockerfile" "$build_dir" lanekeeper-gateway
   program_image worker "$project_dir/worker-runtime/Dockerfile" "$build_dir" \
     lanekeeper-worker lanekeeper-example-worker
+  nats_image
   # Layers of the builds before this one; the apt layers have a child and stay.
   cluster_buildah rmi --prune >/dev/null 2>&1 || true
   unmount_below "$cache_dir/buildah"

@@ -131,9 +131,8 @@ authorization: {mode: AlwaysAllow}
 containerRuntimeEndpoint: unix://$containerd_socket
 podLogsDir: $state_dir/pod-logs
 volumePluginDir: $state_dir/kubelet/volume-plugins
-# There is no cluster DNS. The pod's own loopback refuses a lookup at once; with no address here the
-# kubelet would write a warning event per pod, every minute.
-clusterDNS: [127.0.0.1]
+# dns.py: names of Services and no others.
+clusterDNS: [$node_address]
 resolvConf: ""
 clusterDomain: cluster.local
 # Works with cgroup v1 and v2, with and without systemd.
@@ -148,6 +147,8 @@ maxPods: 250
 imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%, nodefs.inodesFree: 1%, imagefs.available: 1%}
+# Changed Secrets reach the pods that mount them in so many seconds; a minute is the default.
+syncFrequency: 10s
 # A GPU that a test advertises becomes allocatable with the next report of the node.
 nodeStatusUpdateFrequency: 4s
 kubeAPIQPS: 200
@@ -165,6 +166,13 @@ start_kubelet() {
   start_process "$state_dir" kubelet "$bin_dir/kubelet" --config "$state_dir/kubelet.yaml" \
     --kubeconfig "$state_dir/kubelet.kubeconfig" --root-dir "$state_dir/kubelet" \
     --cert-dir "$state_dir/kubelet/pki" --hostname-override "$node_name" --node-ip "$node_address" --v=1
+}
+
+# Names of Services: charts and people use them.
+start_dns() {
+  require_programs python3
+  start_process "$state_dir" dns.py python3 "$cluster_dir/dns.py" "$state_dir/pki" "$node_address" \
+    "https://$node_address:$api_port"
 }
 
 start_kube_proxy() {

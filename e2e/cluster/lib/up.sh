@@ -17,7 +17,8 @@ default_service_account_exists() { admin_kubectl get serviceaccount default --re
 
 cluster_healthy() {
   local name
-  for name in etcd kube-apiserver kube-controller-manager kube-scheduler containerd kubelet kube-proxy; do
+  for name in etcd kube-apiserver kube-controller-manager kube-scheduler containerd kubelet kube-proxy \
+    dns.py; do
     process_runs "$state_dir" "$name" || return 1
   done
   apiserver_ready "$state_dir" "$api_port" && kubelet_healthy && node_ready
@@ -42,6 +43,7 @@ cluster_up() {
   start_controllers "$state_dir"
   start_kubelet
   start_kube_proxy
+  start_dns
   require_process "$state_dir" kubelet 60 kubelet_healthy
   require_process "$state_dir" kubelet 90 node_ready
   require_process "$state_dir" kube-controller-manager 60 default_service_account_exists
@@ -49,13 +51,14 @@ cluster_up() {
     die_with_log "$state_dir/log/kube-scheduler.log" "kube-scheduler ended"
   process_runs "$state_dir" kube-proxy ||
     die_with_log "$state_dir/log/kube-proxy.log" "kube-proxy ended"
+  process_runs "$state_dir" dns.py || die_with_log "$state_dir/log/dns.py.log" "dns.py ended"
   say "cluster is up: KUBECONFIG=$state_dir/kubeconfig"
 }
 
 cluster_status() {
   local name pid
   for name in etcd kube-apiserver kube-controller-manager kube-scheduler containerd kubelet \
-    kube-proxy nats-server; do
+    kube-proxy dns.py nats-server; do
     if pid=$(process_id "$state_dir" "$name"); then
       printf '%-24s running (pid %s)\n' "$name" "$pid"
     else
