@@ -71,11 +71,13 @@ scaling::Observation ObservationOf(const LaneSample& sample, const WorkloadState
   scaling::Observation seen;
   seen.doubt = sample.doubt;
   seen.waiting = sample.waiting;
-  // With no workers at all nothing runs: what is unacknowledged waits for somebody to fetch it.
-  const bool running = may_be_running && workload.replicas > 0;
-  seen.running = sample.ack_pending - (running ? 0 : unaccounted);
-  // Only here: a job that nobody accounts for may be a silent worker's.
-  seen.parked = running ? 0 : std::max<std::int64_t>(0, unaccounted - sample.jobs_passing);
+  // A job that nobody accounts for may be a silent worker's. With no workers at all nothing runs:
+  // what is unacknowledged waits for somebody to fetch it.
+  const bool may_run_unseen = may_be_running && workload.replicas > 0;
+  seen.parked = may_run_unseen ? 0 : std::max<std::int64_t>(0, unaccounted - sample.jobs_passing);
+  // One that passes by has just been handed out, or its end has just been told: until the queue's
+  // next answer it runs. Else a lane whose deliveries were lost would go to zero on them.
+  seen.running = sample.ack_pending - seen.parked;
   seen.open_pulls = sample.open_pulls;
   seen.ack_pending_max = sample.ack_pending_max;
   seen.lane_paused = sample.paused;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "operator/scaling/decide_workers.h"
+
 namespace lanekeeper {
 namespace {
 
@@ -33,9 +35,21 @@ TEST(ObservationOf, JobsThatOnlyPassByAreNotParked) {
   EXPECT_EQ(Seen(sample, 1).parked, 1);
   sample.jobs_passing = 2;
   EXPECT_EQ(Seen(sample, 1).parked, 0);
-  EXPECT_EQ(Seen(sample, 1).running, 3);
   sample.jobs_passing = 9;
   EXPECT_EQ(Seen(sample, 1).parked, 0);
+}
+
+// They were nobody's and no demand for one answer, enough for a lane of idle workers to go to zero
+// while the leader of a queue moved and the deliveries of the one before were lost.
+TEST(ObservationOf, JobsThatOnlyPassByAreStillDemand) {
+  LaneSample sample = OneWorker(3, 0);
+  sample.jobs_passing = 3;
+  const scaling::Observation seen = Seen(sample, 1);
+  EXPECT_EQ(seen.running, 3);
+  EXPECT_EQ(seen.parked, 0);
+  const scaling::ScalingDecision decision =
+      scaling::DecideWorkers({.workers_max = 5, .jobs_per_worker = 1}, seen);
+  EXPECT_EQ(decision.workers, 3);
 }
 
 TEST(ObservationOf, TheyMayBeASilentWorkersAllTheSame) {
