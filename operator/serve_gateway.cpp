@@ -71,6 +71,7 @@ class Joined final : public GatewayServer {
     return {};
   }
 
+  void Drain() override { server_->Drain(); }
   void Stop() override { server_->Stop(); }
   std::pair<bool, std::string> Ready() const override { return server_->Ready(); }
   std::shared_ptr<HttpMetrics> metrics() const override { return metrics_; }

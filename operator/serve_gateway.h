@@ -37,6 +37,8 @@ class GatewayServer {
                                                       gateway::Authorizer& authorizer);
   virtual ~GatewayServer() = default;  // Stops.
 
+  // Takes no more jobs, see HttpServer::Drain; everything else goes on until Stop.
+  virtual void Drain() = 0;
   // Takes no more requests and finishes what is in hand, for options.http.finish_max at most.
   // Idempotent.
   virtual void Stop() = 0;

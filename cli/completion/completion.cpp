@@ -127,6 +127,7 @@ _lanekeeper_complete() {
   lines=("${(@f)$(PROGRAM __complete "${(@)words[2,CURRENT]}" 2>/dev/null)}")
   local last="${lines[-1]}"
   lines[-1]=()
+  [[ "$PREFIX" == -*=* ]] && compset -P '*='
   if [[ "$last" == ":0" && ${#lines} -eq 0 ]]; then
     _files
   else
@@ -143,14 +144,17 @@ fi
 constexpr std::string_view kFish =
     R"(# fish completion of PROGRAM; put it as PROGRAM.fish into ~/.config/fish/completions, or source it.
 function __lanekeeper_complete
-  set -l words (commandline -opc) (commandline -ct)
+  set -l typed (commandline -ct)
+  set -l words (commandline -opc) "$typed"
+  set -l flag (string match -r -- '^--?[^=]+=' "$typed")
   set -l lines (PROGRAM __complete $words[2..-1] 2>/dev/null)
   set -q lines[1]; or return
   if test "$lines[-1]" = ":0"; and test (count $lines) -eq 1
-    __fish_complete_path (commandline -ct)
+    set -l value (string replace -- "$flag" "" "$typed")
+    printf '%s\n' "$flag"(__fish_complete_path "$value")
     return
   end
-  printf '%s\n' $lines[1..-2]
+  test (count $lines) -gt 1; and printf '%s\n' "$flag"$lines[1..-2]
 end
 complete -c PROGRAM -f -a '(__lanekeeper_complete)'
 )";
@@ -160,8 +164,16 @@ complete -c PROGRAM -f -a '(__lanekeeper_complete)'
 Candidates Complete(const CLI::App& app, const std::vector<std::string>& words) {
   Candidates found;
   std::string last = words.empty() ? std::string() : words.back();
-  const Place place = Walk(app, words);
+  Place place = Walk(app, words);
   if (place.value_of != nullptr && last == kSign) last.clear();
+  if (const std::size_t sign = last.find(kSign);
+      place.value_of == nullptr && last.starts_with('-') && sign != std::string::npos) {
+    const CLI::Option* flag = FlagOf(*place.app, last);
+    if (flag != nullptr && TakesValue(*flag)) {
+      place.value_of = flag;
+      last.erase(0, sign + 1);
+    }
+  }
   if (place.value_of != nullptr) {
     AddType(*place.value_of, found);
   } else if (!last.empty() && last.front() == '-') {
@@ -174,6 +186,7 @@ Candidates Complete(const CLI::App& app, const std::vector<std::string>& words) 
   }
   std::erase_if(found.words, [&](const std::string& word) { return !word.starts_with(last); });
   std::sort(found.words.begin(), found.words.end());
+  found.begin = std::move(last);
   return found;
 }
 

@@ -16,8 +16,11 @@ namespace lanekeeper::completion {
 enum class Names { kNone, kPools, kLanes, kPoolsOrLanes, kFiles };
 
 struct Candidates {
-  std::vector<std::string> words;  // Sorted; they begin with the last word.
+  std::vector<std::string> words;  // Sorted; they begin with `begin`.
   Names names = Names::kNone;
+  // What was typed of it: the last word, and of --state=de only the "de", as kubectl asks it of its
+  // plugins.
+  std::string begin;
   bool operator==(const Candidates&) const = default;
 };
 // `words`: after the program's name; the last is the one to complete, maybe empty. Pure.

@@ -62,6 +62,7 @@ std::vector<std::string> NamesIn(const json& pools, Names names) {
 std::vector<std::string> AskForNames(const std::vector<std::string>& words, Names names) {
   cli::TargetFlags flags = FlagsIn(words);
   flags.timeout = kNamesDeadline;
+  flags.unattended = true;
   const auto remote = cli::Remote::Find(flags);
   if (!remote) return {};
   const auto pools = (*remote)->Get("/v1/pools");
@@ -94,9 +95,8 @@ void PrintCandidates(const CLI::App& app, const std::vector<std::string>& words,
     return;
   }
   if (found.names != Names::kNone) {
-    const std::string last = words.empty() ? std::string() : words.back();
     for (const std::string& name : NamesInTime(words, found.names, out)) {
-      if (name.starts_with(last)) out << name << '\n';
+      if (name.starts_with(found.begin)) out << name << '\n';
     }
   }
   out << ":4" << std::endl;

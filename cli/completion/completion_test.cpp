@@ -80,6 +80,16 @@ TEST_F(CompleteTest, BashTakesTheSignBehindAFlagForAWord) {
   EXPECT_THAT(At({"jobs", "--state", "=", "dead", "s"}).words, ElementsAre("show"));
 }
 
+TEST_F(CompleteTest, OtherShellsLeaveTheSignInTheWord) {
+  const Candidates states = At({"jobs", "--state=d"});
+  EXPECT_THAT(states.words, ElementsAre("dead", "done"));
+  EXPECT_EQ(states.begin, "d");
+  EXPECT_EQ(At({"jobs", "--lane="}).names, Names::kLanes);
+  EXPECT_EQ(At({"jobs", "--lane="}).begin, "");
+  EXPECT_THAT(At({"jobs", "--local="}).words, IsEmpty());
+  EXPECT_THAT(At({"jobs", "--nosuch=d"}).words, IsEmpty());
+}
+
 TEST_F(CompleteTest, AValueThatWasGivenIsNoCommand) {
   EXPECT_EQ(At({"jobs", "--lane", "show", ""}).names, Names::kPools);
   EXPECT_THAT(At({"jobs", "--lane=x", "s"}).words, ElementsAre("show"));

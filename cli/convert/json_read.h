@@ -8,6 +8,7 @@
 #include <string>
 
 #include "cli/convert/remarks.h"
+#include "operator/manifest/shown.h"
 
 namespace lanekeeper::convert {
 
@@ -18,12 +19,6 @@ inline const Json* Find(const Json& object, const std::string& name) {
   if (!object.is_object()) return nullptr;
   const auto found = object.find(name);
   return found == object.end() || found->is_null() ? nullptr : &*found;
-}
-
-inline std::string Shown(const Json& value) {
-  constexpr std::size_t kShownMax = 80;
-  std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  return text.size() <= kShownMax ? text : text.substr(0, kShownMax) + "…";
 }
 
 // Of Helm, Kustomize, envsubst or KEDA, which nobody has filled in yet.

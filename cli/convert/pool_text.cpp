@@ -10,7 +10,7 @@
 namespace lanekeeper::convert {
 namespace {
 
-constexpr std::size_t kNameMax = 30;
+constexpr std::size_t kChosenNameMax = 30;
 // A Deployment that gives its pods longer than this has jobs that take longer, too.
 constexpr std::int64_t kLongGraceSeconds = 120;
 constexpr std::int64_t kGraceSecondsMax = 169 * 3600;
@@ -26,7 +26,7 @@ std::string FreeName(const std::string& pool, const std::string& wanted,
                      std::set<std::string>& taken, const std::set<std::string>& deployments) {
   for (int n = 1;; ++n) {
     const std::string suffix = n == 1 ? "" : "-" + std::to_string(n);
-    std::string name = wanted.substr(0, kNameMax - suffix.size());
+    std::string name = wanted.substr(0, kChosenNameMax - suffix.size());
     while (name.ends_with('-')) name.pop_back();
     name += suffix;
     if (deployments.contains(pool + "-" + name)) continue;
@@ -133,7 +133,7 @@ std::string NameOf(const std::string& text) {
   if (!name.empty() && std::isdigit(static_cast<unsigned char>(name.front())) != 0) {
     name.insert(0, "q-");
   }
-  name = name.substr(0, kNameMax);
+  name = name.substr(0, kChosenNameMax);
   while (name.ends_with('-')) name.pop_back();
   return name.empty() ? "jobs" : name;
 }

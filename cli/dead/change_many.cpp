@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "cli/dead/dead_text.h"
+#include "cli/dead/nothing_found.h"
 #include "cli/remote/lane_paths.h"
 
 namespace lanekeeper::dead {
@@ -50,8 +51,8 @@ Exit Report(const ChangeFlags& flags, const Progress& progress, const char* done
 }
 
 // Until the gateway says that it is through.
-Exit ChangeAll(cli::Remote& remote, const ChangeFlags& flags, const std::string& path,
-               const json& body, const char* done) {
+Exit ChangeAll(cli::Remote& remote, const ChangeFlags& flags, const cli::LaneName& pool,
+               const std::string& path, const json& body, const char* done) {
   Progress progress;
   for (int call = 0; call < kCallsMax; ++call) {
     const auto answer = remote.Call(Request("POST", path, body));
@@ -65,6 +66,10 @@ Exit ChangeAll(cli::Remote& remote, const ChangeFlags& flags, const std::string&
     const bool got_somewhere = answer->value("done", std::int64_t{0}) > 0;
     if (progress.complete || !progress.ended_by.empty() || !got_somewhere) break;
     cli::Complain(ProgressText({.done = progress.done, .complete = true}, done) + " Going on.");
+  }
+  if (progress.complete && progress.done == 0 && progress.kept == 0) {
+    const auto known = RefuseUnknown(remote, pool, flags.lane, flags.group);
+    if (!known) return cli::Refuse(known.error());
   }
   return Report(flags, progress, done);
 }
@@ -142,7 +147,7 @@ Exit RunReplay(const ChangeFlags& flags) {
   }
   body["filter"] = FilterOf(flags);
   if (flags.per_second > 0) body["per_second"] = flags.per_second;
-  return ChangeAll(**remote, flags, path + "/dead/replay", body, "sent again");
+  return ChangeAll(**remote, flags, *name, path + "/dead/replay", body, "sent again");
 }
 
 Exit RunDiscard(const ChangeFlags& flags) {
@@ -160,7 +165,7 @@ Exit RunDiscard(const ChangeFlags& flags) {
       return Request("DELETE", path + "/dead/" + std::to_string(sequence), json());
     });
   }
-  return ChangeAll(**remote, flags, path + "/dead/discard", {{"filter", FilterOf(flags)}},
+  return ChangeAll(**remote, flags, *name, path + "/dead/discard", {{"filter", FilterOf(flags)}},
                    "discarded");
 }
 

@@ -8,6 +8,7 @@
 #include "cli/command/output.h"
 #include "cli/dead/change_many.h"
 #include "cli/dead/dead_text.h"
+#include "cli/dead/nothing_found.h"
 #include "cli/remote/lane_paths.h"
 #include "cli/remote/remote.h"
 #include "worker-runtime/base/percent_encode.h"
@@ -68,6 +69,12 @@ std::string QueryOf(const Flags& flags) {
   return query;
 }
 
+ClientResult<void> CheckFound(cli::Remote& remote, const cli::LaneName& pool, const Flags& flags,
+                              const json& found) {
+  if (!found.empty()) return {};
+  return RefuseUnknown(remote, pool, flags.lane, flags.group);
+}
+
 Exit RunList(const Flags& flags) {
   auto remote = cli::FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
@@ -76,8 +83,11 @@ Exit RunList(const Flags& flags) {
   const auto list = (*remote)->Get(cli::PoolPath(*name) +
                                    "/dead?limit=" + std::to_string(flags.limit) + QueryOf(flags));
   if (!list) return cli::Refuse(list.error());
-  cli::PrintItems(std::cout, flags.format, list->value("dead_letters", json::array()),
-                  LetterColumns(), "No dead letters.");
+  const json letters = list->value("dead_letters", json::array());
+  if (const auto known = CheckFound(**remote, *name, flags, letters); !known) {
+    return cli::Refuse(known.error());
+  }
+  cli::PrintItems(std::cout, flags.format, letters, LetterColumns(), "No dead letters.");
   if (list->contains("next")) cli::Complain("there are more; see --limit and `dead groups`");
   return Exit::kOk;
 }
@@ -91,9 +101,13 @@ Exit RunGroups(const Flags& flags) {
   if (!query.empty()) query.front() = '?';
   const auto groups = (*remote)->Get(cli::PoolPath(*name) + "/dead/groups" + query);
   if (!groups) return cli::Refuse(groups.error());
-  cli::PrintItems(std::cout, flags.format, groups->value("groups", json::array()), GroupColumns(),
-                  "No dead letters.");
-  if (const auto rest = groups->value("rest", std::int64_t{0}); rest > 0) {
+  const json found = groups->value("groups", json::array());
+  const auto rest = groups->value("rest", std::int64_t{0});
+  if (const auto known = CheckFound(**remote, *name, flags, found); !known && rest == 0) {
+    return cli::Refuse(known.error());
+  }
+  cli::PrintItems(std::cout, flags.format, found, GroupColumns(), "No dead letters.");
+  if (rest > 0) {
     cli::Complain(std::to_string(rest) + " more dead letters are in groups that are not shown");
   }
   return Exit::kOk;

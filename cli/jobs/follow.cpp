@@ -51,10 +51,10 @@ Exit PrintEnd(const ClientResult<JobStatus>& job, Format format) {
   return Exit::kFailed;
 }
 
-Exit Follow(cli::Remote& remote, const std::string& id, std::chrono::milliseconds time,
-            Format format) {
+Exit Follow(cli::Remote& remote, const cli::LaneName& pool, const std::string& id,
+            std::chrono::milliseconds time, Format format) {
   std::string last;
-  const auto end = remote.jobs().Watch(id, time, [&](const JobStatus& job) {
+  const auto changed = [&](const JobStatus& job) {
     if (format == Format::kJson) {
       std::cout << job.json << std::endl;
     } else if (format == Format::kYaml) {
@@ -66,7 +66,10 @@ Exit Follow(cli::Remote& remote, const std::string& id, std::chrono::millisecond
       last = std::move(line);
     }
     return static_cast<bool>(std::cout);  // Nobody reads any more.
-  });
+  };
+  const auto end = pool.pool.empty() ? remote.jobs().Watch(id, time, changed)
+                                     : remote.jobs().Watch(PoolName{pool.pool_namespace, pool.pool},
+                                                           id, time, changed);
   // The last change had all of it.
   if (end && IsStructured(format)) return end->state == "done" ? Exit::kOk : Exit::kFailed;
   return PrintEnd(end, format);

@@ -84,6 +84,11 @@ TEST_F(JobsTest, WhatIsWrongIsSaidBeforeAnythingIsSent) {
   EXPECT_EQ(nope.exit, Exit::kNotFound);
   EXPECT_THAT(nope.err, HasSubstr("there are studio/media"));
   EXPECT_EQ(Local("jobs show LK_studio_media_short.99").exit, Exit::kNotFound);
+  for (const char* command : {"jobs media --lane nolane", "submit media x --lane nolane"}) {
+    const Ran ran = Local(command);
+    EXPECT_EQ(ran.exit, Exit::kNotFound) << command << ran.out;
+    EXPECT_THAT(ran.err, HasSubstr("nolane")) << command;
+  }
   // The only pool is meant.
   const Ran other = Local("jobs show scan-17");
   EXPECT_EQ(other.exit, Exit::kNotFound);
@@ -129,6 +134,14 @@ TEST_F(JobsTest, ADeadJobIsExplainedAndSentAgain) {
   const Ran retried = Local("jobs retry " + id);
   EXPECT_EQ(retried.exit, Exit::kOk) << retried.err;
   EXPECT_THAT(retried.out, HasSubstr("is sent again"));
+
+  // Handed in past the gateway: the id does not say the pool.
+  Publish("scan-17", "poison", "x");
+  ASSERT_TRUE(Await([&] { return Local("jobs show scan-17 --pool media").exit == Exit::kOk; }));
+  EXPECT_EQ(Local("jobs watch scan-17 --pool media").exit, Exit::kFailed);
+  const Ran elsewhere = Local("jobs watch scan-17 --pool nosuch");
+  EXPECT_EQ(elsewhere.exit, Exit::kNotFound);
+  EXPECT_THAT(elsewhere.err, HasSubstr("no pool nosuch"));
 
   const std::string done = Submit("--type sleep 1");
   EXPECT_EQ(Local("jobs watch " + done).exit, Exit::kOk);

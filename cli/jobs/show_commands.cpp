@@ -79,7 +79,9 @@ Exit Watch(const WatchOptions& options) {
     time = *read;
   }
   return WithRemote(options.target, [&](cli::Remote& remote) {
-    return Follow(remote, options.ids.front(), time, options.format);
+    const auto pool = PoolOf(remote, options.pool, options.ids.front());
+    if (!pool) return cli::Refuse(pool.error());
+    return Follow(remote, *pool, options.ids.front(), time, options.format);
   });
 }
 
@@ -109,12 +111,11 @@ void AddShowCommands(CLI::App& jobs, cli::Commands commands) {
   CLI::App* app = jobs.add_subcommand("watch", "Prints every change of a job until its end");
   app->footer(
       "Examples:\n  lanekeeper jobs watch LK_studio_media_short.17\n"
-      "  lanekeeper jobs watch LK_studio_media_short.17 --for 10m -o json\n\n"
+      "  lanekeeper jobs watch LK_studio_media_short.17 --for 10m -o json\n"
+      "  lanekeeper jobs watch scan-17 --pool media\n\n"
       "Exit status: 0 done, 1 dead or cancelled, 7 not ended in time.");
-  app->add_option("id", options->ids, "of a job")->required()->expected(1)->type_name("ID");
   app->add_option("--for", options->time, "at most so long")->type_name("DURATION");
-  cli::AddOutputFlag(*app, options->format);
-  cli::AddTargetFlags(*app, options->target);
+  AddIdFlags(*app, *options, /*many=*/false);
   app->callback([options, &run = commands.run] { run = [options] { return Watch(*options); }; });
 }
 

@@ -94,7 +94,7 @@ Exit SubmitOne(const Options& options, cli::Remote& remote, const PoolName& pool
     cli::PrintOne(std::cout, options.format, ToJson(*submitted), {});
   }
   if (!options.follow) return Exit::kOk;
-  return Follow(remote, submitted->id, wait > std::chrono::milliseconds(0) ? wait : kFollowTime,
+  return Follow(remote, {}, submitted->id, wait > std::chrono::milliseconds(0) ? wait : kFollowTime,
                 options.format);
 }
 

@@ -50,7 +50,7 @@ Result<GatewayService> ToService(const json& object) {
   return service;
 }
 
-std::chrono::milliseconds Left(MonotonicTime end) {
+std::chrono::milliseconds TimeLeft(MonotonicTime end) {
   const auto left =
       std::chrono::duration_cast<std::chrono::milliseconds>(end - std::chrono::steady_clock::now());
   return std::max(left, std::chrono::milliseconds(1));
@@ -94,7 +94,7 @@ Result<GatewayService> FindGatewayService(kubernetes::Api& api, const std::strin
                                                      .label_selector = kGatewayLabels,
                                                      .limit = kServicesMax,
                                                      .continue_token = {}}),
-                 {.deadline = Left(end), .stop = {}});
+                 {.deadline = TimeLeft(end), .stop = {}});
     if (answer) {
       auto chosen = ChooseGatewayService(answer->body);
       // In all namespaces, or not at all; in one of them, or maybe in the next.

@@ -40,12 +40,12 @@ class FixedToken final : public GatewayToken {
 
 class KubeConfigToken final : public GatewayToken {
  public:
-  explicit KubeConfigToken(const kubernetes::KubeConfig& config) : source_(config) {}
-  Result<std::string> Current(MonotonicTime now) override { return source_.Current(now); }
-  std::string why_none() override { return "the kubeconfig's token file is empty"; }
+  explicit KubeConfigToken(kubernetes::ApiClient& api) : api_(api) {}
+  Result<std::string> Current(MonotonicTime /*now*/) override { return api_.Token(); }
+  std::string why_none() override { return "the kubeconfig's user has none any more"; }
 
  private:
-  kubernetes::TokenSource source_;
+  kubernetes::ApiClient& api_;
 };
 
 class ServiceAccountToken final : public GatewayToken {
@@ -125,8 +125,8 @@ std::unique_ptr<GatewayToken> MakeFixedToken(std::string token) {
   return std::make_unique<FixedToken>(std::move(token));
 }
 
-std::unique_ptr<GatewayToken> MakeKubeConfigToken(const kubernetes::KubeConfig& config) {
-  return std::make_unique<KubeConfigToken>(config);
+std::unique_ptr<GatewayToken> MakeKubeConfigToken(kubernetes::ApiClient& api) {
+  return std::make_unique<KubeConfigToken>(api);
 }
 
 std::unique_ptr<GatewayToken> MakeServiceAccountToken(kubernetes::Api& api, ObjectName account) {

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "operator/kubernetes/api.h"
+#include "operator/kubernetes/api_client.h"
 #include "operator/kubernetes/kubeconfig.h"
 #include "operator/kubernetes/object_names.h"
 #include "worker-runtime/base/result.h"
@@ -33,8 +34,8 @@ class GatewayToken {
 };
 
 std::unique_ptr<GatewayToken> MakeFixedToken(std::string token);
-// The kubeconfig's own.
-std::unique_ptr<GatewayToken> MakeKubeConfigToken(const kubernetes::KubeConfig& config);
+// The kubeconfig's own: what `api` shows the API server. `api` must outlive it.
+std::unique_ptr<GatewayToken> MakeKubeConfigToken(kubernetes::ApiClient& api);
 // Asked of the API server for that account, and again before it ends. There is none when there is
 // no such account or one may not ask. `api` must outlive it.
 std::unique_ptr<GatewayToken> MakeServiceAccountToken(kubernetes::Api& api,

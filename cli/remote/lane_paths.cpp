@@ -54,4 +54,12 @@ ClientResult<LaneName> ResolvePoolOrLane(Remote& remote, std::string_view text) 
   return lane || has_pool ? lane : pool;
 }
 
+ClientResult<void> RefuseUnknownLane(Remote& remote, const LaneName& pool,
+                                     const std::string& lane) {
+  if (lane.empty()) return {};
+  const auto found = remote.Resolve(Shown(pool) + "/" + lane, /*with_lane=*/true);
+  if (!found) return tl::unexpected(found.error());
+  return {};
+}
+
 }  // namespace lanekeeper::cli

@@ -20,5 +20,9 @@ ClientResult<LaneName> ResolveLane(Remote& remote, std::string_view text);
 // "pool", "ns/pool", "pool/lane" or "ns/pool/lane", where a pool and a lane will do. What could be
 // either is a pool when there is such a one.
 ClientResult<LaneName> ResolvePoolOrLane(Remote& remote, std::string_view text);
+// After an empty answer about a lane of `pool`: kNotFound, with those there are, when it has none
+// of that name. Asked afterwards, because a lane that is gone may have left something behind. An
+// empty `lane` is no question.
+ClientResult<void> RefuseUnknownLane(Remote& remote, const LaneName& pool, const std::string& lane);
 
 }  // namespace lanekeeper::cli

@@ -68,9 +68,8 @@ Result<GatewayService> FindService(const TargetFlags& flags, kubernetes::Api& ap
 
 // An account of the gateway's own namespace is nothing that whoever made the Service there could
 // not have; the person's own token is, so only a trusted one is shown that.
-Result<std::unique_ptr<GatewayToken>> TokenFor(const TargetFlags& flags, const KubeConfig& config,
-                                               const GatewayService& service,
-                                               kubernetes::Api& api) {
+Result<std::unique_ptr<GatewayToken>> TokenFor(const TargetFlags& flags,
+                                               const GatewayService& service, ApiClient& api) {
   auto given = GivenToken(flags.token_file, kubernetes::LookUpEnvironment);
   if (!given) return tl::unexpected<Error>(std::move(given).error());
   if (!given->empty()) return MakeFixedToken(*std::move(given));
@@ -79,8 +78,9 @@ Result<std::unique_ptr<GatewayToken>> TokenFor(const TargetFlags& flags, const K
     if (!account) return tl::unexpected<Error>(std::move(account).error());
     return MakeServiceAccountToken(api, *std::move(account));
   }
-  const bool has_token = !config.token.empty() || !config.token_file.empty();
-  if (has_token && service.trusted) return MakeKubeConfigToken(config);
+  const Result<std::string> own = api.Token();
+  if (!own) return tl::unexpected<Error>(own.error());
+  if (!own->empty() && service.trusted) return MakeKubeConfigToken(api);
   return MakeServiceAccountToken(api, {service.name.object_namespace, kDefaultServiceAccount});
 }
 
@@ -91,12 +91,13 @@ Result<Target> InTheCluster(const TargetFlags& flags, bool named) {
     return Fail(named ? config.error().kind : ErrorKind::kNotFound,
                 (flags.kubeconfig.empty() ? "" : "--kubeconfig: ") + config.error().message);
   }
+  if (config->exec && flags.unattended) config->exec->asking = kubernetes::Asking::kNever;
   auto created = ApiClient::Create(*config);
   if (!created) return tl::unexpected<Error>(std::move(created).error());
   const std::shared_ptr<ApiClient> api = *std::move(created);
   const auto service = FindService(flags, *api, *config, named ? flags.timeout : kGlance);
   if (!service) return tl::unexpected<Error>(service.error());
-  auto token = TokenFor(flags, *config, *service, *api);
+  auto token = TokenFor(flags, *service, *api);
   if (!token) return tl::unexpected<Error>(std::move(token).error());
   return Target{"the gateway " + ToString(service->name) + " of the cluster at " + config->host,
                 MakeServiceProxy(api, *service, *std::move(token))};

@@ -34,6 +34,7 @@ struct TargetFlags {
   std::string
       service_account;  // --service-account NAMESPACE/NAME, whose token the gateway is shown
   std::chrono::milliseconds timeout{30'000};  // --timeout
+  bool unattended = false;                    // No flag: nobody is to be asked for a password.
 };
 // The folder is also --state, where the command does not have that already.
 void AddTargetFlags(CLI::App& command, TargetFlags& flags);

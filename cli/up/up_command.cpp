@@ -179,7 +179,7 @@ class Up {
   }
 
   void Drain(StopSignal& stop) {
-    gateway_.Close();
+    gateway_.Drain();
     loop_.Stop();
     platform_.EndAll();
     const int workers = platform_.Alive();
@@ -193,6 +193,7 @@ class Up {
     while (platform_.Alive() > 0) {
       if (stop.WaitFor(kShowInterval)) platform_.KillAll();
     }
+    gateway_.Close();
     platform_.Stop();
     ledger_.Stop();
     stored_pools_.Stop();

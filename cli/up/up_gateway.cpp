@@ -52,6 +52,10 @@ Result<void> UpGateway::Open() {
 
 Result<void> UpGateway::Announce() { return ReplaceFile(file_, url() + "\n"); }
 
+void UpGateway::Drain() {
+  if (server_ != nullptr) server_->Drain();
+}
+
 void UpGateway::Close() {
   if (server_ == nullptr) return;
   std::error_code ignored;

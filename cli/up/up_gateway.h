@@ -33,6 +33,8 @@ class UpGateway {
   bool Ready() const { return server_->Ready().first; }
   // From now on others find it.
   Result<void> Announce();
+  // Takes no more jobs: 503, with Retry-After. It is still found, and read and watched.
+  void Drain();
   // No longer found, takes nothing any more, finishes what is in hand. Idempotent.
   void Close();
 

@@ -128,6 +128,36 @@ TEST_F(UpGatewayTest, JobsHandedInAreThereAfterARestart) {
   EXPECT_EQ(Results().size(), ids.size());
 }
 
+TEST_F(UpGatewayTest, WhileItDrainsJobsAreRefusedAndReadAndWatched) {
+  WriteManifest("jobs: {timeout: 1h}, workers: {max: 1, slots: 1}");
+  StartWithGateway();
+  const std::string id = SubmitHeld("go");
+  ASSERT_TRUE(AwaitRunning(1));
+  up_->Signal(SIGTERM);
+  ASSERT_TRUE(AwaitSaid("Ctrl-C again"));
+  const auto caller = client::MakeHttpCaller({.url = url_});
+  const auto refused = (*caller)->Call({.method = "POST",
+                                        .path = "/v1/pools/studio/media/jobs",
+                                        .content_type = "application/json",
+                                        .body = R"({"type":"sleep","payload":"1"})"},
+                                       std::chrono::steady_clock::now() + kUpDeadline);
+  ASSERT_TRUE(refused) << refused.error().message;
+  EXPECT_EQ(refused->status, 503);
+  EXPECT_TRUE(refused->retry_after);
+  EXPECT_THAT(refused->body, HasSubstr("this gateway drains and takes no more jobs"));
+  EXPECT_EQ(Get("/v1/jobs/" + id)["state"], "running");
+  std::string seen;
+  static_cast<void>(client_->Watch(id, kUpDeadline, [&](const JobStatus& job) {
+    seen = job.state;
+    return false;
+  }));
+  EXPECT_EQ(seen, "running");
+  EXPECT_EQ(ReadWholeFile(GatewayFile()), url_ + "\n") << "it is still found";
+  Release("go");
+  AwaitEnd();
+  EXPECT_EQ(ReadWholeFile(GatewayFile()), std::nullopt);
+}
+
 TEST_F(UpGatewayTest, AFullLaneAnswersWhenToComeAgain) {
   WriteManifest("queue: {maxDepth: 2}, jobs: {timeout: 1h}, workers: {max: 1, slots: 1}");
   StartWithGateway();

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <condition_variable>
 #include <exception>
 #include <mutex>
@@ -14,10 +13,12 @@
 #include <utility>
 #include <vector>
 
+#include "operator/kubernetes/credential_source.h"
 #include "operator/kubernetes/line_splitter.h"
 #include "operator/kubernetes/tls_context.h"
 #include "worker-runtime/base/clock.h"
 #include "worker-runtime/base/completion.h"
+#include "worker-runtime/client/whole_response.h"
 
 namespace lanekeeper::kubernetes {
 namespace {
@@ -39,31 +40,10 @@ Error NoAnswer(const std::stop_token& stop, milliseconds deadline) {
   return {ErrorKind::kRetryable, "no answer within " + std::to_string(deadline.count()) + " ms"};
 }
 
-std::optional<std::chrono::seconds> RetryAfterOf(const http_response& response) {
-  const auto header = response.headers().find("Retry-After");
-  if (header == response.headers().end()) return std::nullopt;
-  const std::string& text = header->second;
-  int count = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-  if (error != std::errc{} || count < 0) return std::nullopt;
-  return std::chrono::seconds(count);
-}
-
-struct WholeResponse {
-  http_response head;
-  std::vector<unsigned char> body;
-};
-
-pplx::task<WholeResponse> ReadBody(const http_response& response) {
-  return response.extract_vector().then([response](std::vector<unsigned char> body) {
-    return WholeResponse{response, std::move(body)};
-  });
-}
-
-Answer ToAnswer(const WholeResponse& response) {
+Answer ToAnswer(const client::WholeResponse& response) {
   return {.status = response.head.status_code(),
-          .body = std::string(response.body.begin(), response.body.end()),
-          .retry_after = RetryAfterOf(response.head)};
+          .body = response.Text(),
+          .retry_after = client::RetryAfterOf(response.head)};
 }
 
 std::string HostHeader(const KubeConfig& config) {
@@ -101,19 +81,20 @@ class ApiClient::Connection {
   Connection(KubeConfig config, Options options, std::shared_ptr<TlsContext> tls)
       : options_(options),
         server_(HostHeader(config)),
-        tls_(std::move(tls)),
-        tokens_(config),
-        client_(BaseUri(config), HttpConfig(config, tls_)) {}
+        credentials_(config, clock_),
+        config_(std::move(config)),
+        line_(std::make_shared<Line>(config_, std::move(tls))) {}
 
-  TokenSource& tokens() { return tokens_; }
+  CredentialSource& credentials() { return credentials_; }
   const Options& options() const { return options_; }
 
-  Result<Answer> Call(const Request& request, const std::string& token,
+  Result<Answer> Call(const Request& request, const Credential& credential,
                       const CallOptions& options) {
-    return Guarded([&]() -> Result<Answer> {
+    return OnLineOf(credential, [&](Line& line) -> Result<Answer> {
       Cancellation cancellation;
-      const auto task = client_.request(Build(request, token, true), cancellation.get_token())
-                            .then([](const http_response& head) { return ReadBody(head); });
+      const auto task =
+          line.client.request(Build(request, credential.token, true), cancellation.get_token())
+              .then([](const http_response& head) { return client::ReadBody(head); });
       if (!WaitForTask(task, Now() + options.deadline, options.stop)) {
         cancellation.cancel();
         return tl::unexpected<Error>(NoAnswer(options.stop, options.deadline));
@@ -128,9 +109,9 @@ class ApiClient::Connection {
     MonotonicTime end;     // Of all of it.
   };
 
-  Result<Answer> Stream(const Request& request, const std::string& token, const StreamTimes& times,
-                        const Take& take, const std::stop_token& stop) {
-    return Guarded([&]() -> Result<Answer> {
+  Result<Answer> Stream(const Request& request, const Credential& credential,
+                        const StreamTimes& times, const Take& take, const std::stop_token& stop) {
+    return OnLineOf(credential, [&](Line& line) -> Result<Answer> {
       Cancellation cancellation;
       // Whichever way this ends, the connection of a watch that is not over is of no more use.
       struct CancelAtEnd {
@@ -138,7 +119,8 @@ class ApiClient::Connection {
         ~CancelAtEnd() { cancellation.cancel(); }
       } const cancel_at_end{cancellation};
 
-      const auto head = client_.request(Build(request, token, false), cancellation.get_token());
+      const auto head =
+          line.client.request(Build(request, credential.token, false), cancellation.get_token());
       const MonotonicTime deadline = std::min(times.end, Now() + times.answer);
       if (!WaitForTask(head, deadline, stop)) {
         return tl::unexpected<Error>(NoAnswer(stop, times.answer));
@@ -146,7 +128,7 @@ class ApiClient::Connection {
       if (head.get().status_code() == web::http::status_codes::OK) {
         return ReadPieces(head.get(), times, take, stop);
       }
-      const auto whole = ReadBody(head.get());
+      const auto whole = client::ReadBody(head.get());
       if (!WaitForTask(whole, deadline, stop)) {
         return tl::unexpected<Error>(NoAnswer(stop, times.answer));
       }
@@ -155,6 +137,34 @@ class ApiClient::Connection {
   }
 
  private:
+  // The connections on which one certificate is shown.
+  struct Line {
+    Line(const KubeConfig& config, std::shared_ptr<TlsContext> tls_context)
+        : tls(std::move(tls_context)), client(BaseUri(config), HttpConfig(config, tls)) {}
+
+    const std::shared_ptr<TlsContext> tls;
+    web::http::client::http_client client;
+  };
+
+  // A new one when there is another certificate; calls that are under way keep theirs.
+  Result<std::shared_ptr<Line>> LineOf(const Credential& credential) {
+    const std::lock_guard lock(mutex_);
+    if (credential.certificate_pem == config_.client_certificate_pem &&
+        credential.key_pem == config_.client_key_pem) {
+      return line_;
+    }
+    KubeConfig config = config_;
+    config.client_certificate_pem = credential.certificate_pem;
+    config.client_key_pem = credential.key_pem;
+    Result<std::shared_ptr<TlsContext>> tls = TlsContext::Create(config);
+    if (!tls) {
+      return Fail(ErrorKind::kForbidden, "logging in to " + server_ + ": " + tls.error().message);
+    }
+    line_ = std::make_shared<Line>(config, *std::move(tls));
+    config_ = std::move(config);
+    return line_;
+  }
+
   http_request Build(const Request& request, const std::string& token, bool limited) const {
     http_request http(request.method);
     std::string uri = request.path;
@@ -166,15 +176,7 @@ class ApiClient::Connection {
     http.headers().add("User-Agent", "lanekeeper");
     if (!token.empty()) http.headers().add("Authorization", "Bearer " + token);
     if (!request.body.empty()) http.set_body(request.body, request.content_type);
-    if (limited) {
-      const std::size_t bytes_max = options_.answer_bytes_max;
-      http.set_progress_handler(
-          [bytes_max](web::http::message_direction::direction direction, std::uint64_t bytes) {
-            if (direction == web::http::message_direction::upload || bytes <= bytes_max) return;
-            throw std::length_error("the answer is larger than " + std::to_string(bytes_max) +
-                                    " bytes");
-          });
-    }
+    if (limited) client::LimitAnswer(http, options_.answer_bytes_max);
     return http;
   }
 
@@ -203,11 +205,13 @@ class ApiClient::Connection {
 
   // Runs `call` and turns what cpprestsdk throws into an Error.
   template <typename Function>
-  Result<Answer> Guarded(Function call) const {
+  Result<Answer> OnLineOf(const Credential& credential, Function call) {
+    const Result<std::shared_ptr<Line>> line = LineOf(credential);
+    if (!line) return tl::unexpected<Error>(line.error());
     try {
-      return call();
+      return call(**line);
     } catch (const std::exception& error) {
-      const std::string refusal = tls_->TakeRefusal();
+      const std::string refusal = (*line)->tls->TakeRefusal();
       if (!refusal.empty()) {
         return Fail(ErrorKind::kForbidden,
                     "the certificate of " + server_ + " is not trusted: " + refusal);
@@ -218,9 +222,11 @@ class ApiClient::Connection {
 
   const Options options_;
   const std::string server_;
-  const std::shared_ptr<TlsContext> tls_;
-  TokenSource tokens_;
-  web::http::client::http_client client_;
+  const SystemClock clock_;
+  CredentialSource credentials_;
+  std::mutex mutex_;
+  KubeConfig config_;  // With the certificate of line_.
+  std::shared_ptr<Line> line_;
 };
 
 Result<std::unique_ptr<ApiClient>> ApiClient::Create(KubeConfig config, Options options) {
@@ -238,6 +244,27 @@ ApiClient::ApiClient(std::unique_ptr<Connection> connection) : connection_(std::
 
 ApiClient::~ApiClient() = default;
 
+Result<std::string> ApiClient::Token() {
+  Result<Credential> credential = connection_->credentials().Current({});
+  if (!credential) return tl::unexpected<Error>(std::move(credential).error());
+  return std::move(credential->token);
+}
+
+template <typename Once>
+Result<Answer> ApiClient::WithLogin(const std::stop_token& stop, Once once) {
+  CredentialSource& credentials = connection_->credentials();
+  const Result<Credential> credential = credentials.Current(stop);
+  if (!credential) return tl::unexpected<Error>(credential.error());
+  Result<Answer> answer = once(*credential);
+  if (!answer || answer->status != web::http::status_codes::Unauthorized) return answer;
+  const Result<bool> renewed = credentials.Renew(*credential, stop);
+  if (!renewed) return tl::unexpected<Error>(renewed.error());
+  if (!*renewed) return answer;
+  const Result<Credential> other = credentials.Current(stop);
+  if (!other) return tl::unexpected<Error>(other.error());
+  return once(*other);
+}
+
 Result<Answer> ApiClient::Exchange(const Request& request, const CallOptions& options) {
   const std::chrono::nanoseconds quiet(quiet_until_ns_.load() - Now().time_since_epoch().count());
   if (quiet.count() > 0) {
@@ -247,12 +274,9 @@ Result<Answer> ApiClient::Exchange(const Request& request, const CallOptions& op
   }
   ++requests_;
   if (IsWrite(request)) ++writes_;
-  const std::string token = connection_->tokens().Current(Now());
-  Result<Answer> answer = connection_->Call(request, token, options);
-  if (answer && answer->status == web::http::status_codes::Unauthorized &&
-      connection_->tokens().Renew(token, Now())) {
-    answer = connection_->Call(request, connection_->tokens().Current(Now()), options);
-  }
+  const auto answer = WithLogin(options.stop, [&](const Credential& credential) {
+    return connection_->Call(request, credential, options);
+  });
   if (answer && answer->status == web::http::status_codes::TooManyRequests && answer->retry_after) {
     const MonotonicTime until = Now() + std::min(*answer->retry_after, kQuietMax);
     quiet_until_ns_ = until.time_since_epoch().count();
@@ -262,11 +286,11 @@ Result<Answer> ApiClient::Exchange(const Request& request, const CallOptions& op
 
 Result<Answer> ApiClient::Stream(const Request& request, milliseconds silence_max,
                                  const OnLine& on_line, std::stop_token stop) {
-  const auto once = [&](const std::string& token) -> Result<Answer> {
+  const auto once = [&](const Credential& credential) -> Result<Answer> {
     LineSplitter lines(connection_->options().line_bytes_max);
     std::optional<Error> broken;
     Result<Answer> answer = connection_->Stream(
-        request, token,
+        request, credential,
         {.answer = kWatchAnswerDeadline, .silence = silence_max, .end = MonotonicTime::max()},
         [&](std::string_view bytes) {
           const Result<bool> go_on = lines.Add(bytes, on_line);
@@ -278,26 +302,24 @@ Result<Answer> ApiClient::Stream(const Request& request, milliseconds silence_ma
     return answer;
   };
   ++requests_;
-  const std::string token = connection_->tokens().Current(Now());
-  Result<Answer> answer = once(token);
-  if (answer && answer->status == web::http::status_codes::Unauthorized &&
-      connection_->tokens().Renew(token, Now())) {
-    answer = once(connection_->tokens().Current(Now()));
-  }
-  return answer;
+  return WithLogin(stop, once);
 }
 
 Result<Answer> ApiClient::Forward(const Request& request, const CallOptions& options) {
   ++requests_;
   if (IsWrite(request)) ++writes_;
-  return connection_->Call(request, connection_->tokens().Current(Now()), options);
+  const Result<Credential> credential = connection_->credentials().Current(options.stop);
+  if (!credential) return tl::unexpected<Error>(credential.error());
+  return connection_->Call(request, *credential, options);
 }
 
 Result<Answer> ApiClient::ForwardStream(const Request& request, const CallOptions& options,
                                         milliseconds silence_max, const Take& take) {
   ++requests_;
+  const Result<Credential> credential = connection_->credentials().Current(options.stop);
+  if (!credential) return tl::unexpected<Error>(credential.error());
   return connection_->Stream(
-      request, connection_->tokens().Current(Now()),
+      request, *credential,
       {.answer = silence_max, .silence = silence_max, .end = Now() + options.deadline}, take,
       options.stop);
 }

@@ -28,8 +28,10 @@ class ApiClient final : public Api {
   }
   ~ApiClient() override;
 
-  // Besides what Api says: a 401 leads to one more try when there is a newer token, and after a 429
-  // with Retry-After, calls until then are answered 429 without asking.
+  // Besides what Api says: a 401 leads to one more try when there is a newer token or certificate,
+  // and after a 429 with Retry-After, calls until then are answered 429 without asking. With a user
+  // that logs in with a program, any call may run it first, beyond its own deadline; what goes
+  // wrong there is the call's error, see RunExecLogin.
   Result<Answer> Exchange(const Request& request, const CallOptions& options) override;
   Result<Answer> Stream(const Request& request, std::chrono::milliseconds silence_max,
                         const OnLine& on_line, std::stop_token stop) override;
@@ -45,6 +47,9 @@ class ApiClient final : public Api {
   Result<Answer> ForwardStream(const Request& request, const CallOptions& options,
                                std::chrono::milliseconds silence_max, const Take& take);
 
+  // The token that calls show now; empty when they show none. Errors as of a call.
+  Result<std::string> Token();
+
   // Requests sent so far, and those of them that may have changed something: an idle operator's
   // must stand still.
   std::uint64_t requests() const { return requests_; }
@@ -53,6 +58,9 @@ class ApiClient final : public Api {
  private:
   class Connection;
   explicit ApiClient(std::unique_ptr<Connection> connection);
+  // `once`, and once more after a 401 with what there is by then.
+  template <typename Once>
+  Result<Answer> WithLogin(const std::stop_token& stop, Once once);
 
   std::unique_ptr<Connection> connection_;
   std::atomic<std::uint64_t> requests_{0};

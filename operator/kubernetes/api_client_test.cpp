@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "operator/kubernetes/canned_server.h"
+#include "operator/kubernetes/temporary_directory.h"
 
 namespace lanekeeper::kubernetes {
 namespace {
@@ -60,6 +61,82 @@ TEST(ApiClient, SendsWhatTheRequestSays) {
                           HasSubstr("Content-Type:application/merge-patch+json\r\n"),
                           HasSubstr("Content-Length:2\r\n"),
                           HasSubstr("Host:127.0.0.1:" + std::to_string(config.port) + "\r\n")));
+}
+
+// A program whose runs print the tokens t1, t2, … until there is a file "broken".
+KubeConfig WithProgram(KubeConfig config, const TemporaryDirectory& directory) {
+  config.exec = ExecLogin{
+      .user = "eks",
+      .api_version = "client.authentication.k8s.io/v1",
+      .command = directory.WriteProgram(
+          "login", "cd " + directory.path() +
+                       "; [ -e broken ] && exit 7; echo x >> runs; n=$(wc -l < runs)\n"
+                       "echo '{\"apiVersion\":\"client.authentication.k8s.io/v1\","
+                       "\"kind\":\"ExecCredential\",\"status\":{\"token\":\"t'$n'\"}}'\n"),
+      .asking = Asking::kNever};
+  return config;
+}
+
+TEST(ApiClient, RefusedTokenOfAProgramIsAskedForOnceMore) {
+  CannedServer server([](int c, int request) {
+    CannedServer::Send(c,
+                       CannedServer::Response(request == 1 ? "401 Unauthorized" : "200 OK", "{}"));
+  });
+  const TemporaryDirectory directory;
+  const auto client = Client(WithProgram(server.Config(), directory));
+  EXPECT_TRUE(client->Call(kGet));
+  EXPECT_EQ(*client->Token(), "t1");  // Which runs nothing.
+  const Result<Answer> answer = client->Call(kGet);
+  ASSERT_TRUE(answer) << answer.error().message;
+  ASSERT_EQ(server.heads().size(), 3u);
+  EXPECT_THAT(server.heads(), ElementsAre(HasSubstr("Bearer t1\r"), HasSubstr("Bearer t1\r"),
+                                          HasSubstr("Bearer t2\r")));
+}
+
+TEST(ApiClient, TokenThatIsRefusedAgainIsTheAnswer) {
+  CannedServer server(
+      [](int c, int) { CannedServer::Send(c, CannedServer::Response("401 Unauthorized", "")); });
+  const TemporaryDirectory directory;
+  const auto client = Client(WithProgram(server.Config(), directory));
+  EXPECT_EQ(client->Call(kGet).error().kind, ErrorKind::kForbidden);
+  EXPECT_EQ(server.heads().size(), 2u);
+  const auto no_line = [](std::string_view) { return true; };
+  EXPECT_EQ(client->Stream(kWatch, seconds(60), no_line, {})->status, 401);
+  EXPECT_EQ(server.heads().size(), 4u);
+}
+
+TEST(ApiClient, ProgramThatFailsIsTheCallsError) {
+  CannedServer server(
+      [](int c, int) { CannedServer::Send(c, CannedServer::Response("401 Unauthorized", "")); });
+  const TemporaryDirectory directory;
+  const auto client = Client(WithProgram(server.Config(), directory));
+  directory.Write("broken", "");
+  const Error expected{ErrorKind::kForbidden,
+                       "user eks: logging in with " + directory.path() + "/login: exit code 7"};
+  EXPECT_EQ(client->Call(kGet).error(), expected);
+  EXPECT_EQ(client->Token().error(), expected);
+  EXPECT_EQ(client->Forward(kGet, {}).error(), expected);
+  EXPECT_TRUE(server.heads().empty());
+  std::filesystem::remove(directory.path() + "/broken");
+  ASSERT_EQ(*client->Token(), "t1");
+  directory.Write("broken", "");
+  EXPECT_EQ(client->Call(kGet).error(), expected);  // After the 401.
+}
+
+TEST(ApiClient, CertificateOfAProgramThatCannotBeReadIsForbidden) {
+  CannedServer server([](int, int) {});
+  const TemporaryDirectory directory;
+  KubeConfig config = server.Config();
+  config.exec = ExecLogin{.user = "u",
+                          .api_version = "v",
+                          .command = directory.WriteProgram(
+                              "login",
+                              "echo '{\"apiVersion\":\"v\",\"kind\":\"ExecCredential\",\"status\":"
+                              "{\"clientCertificateData\":\"c\",\"clientKeyData\":\"k\"}}'\n"),
+                          .asking = Asking::kNever};
+  const Result<Answer> answer = Client(config)->Call(kGet);
+  EXPECT_EQ(answer.error().kind, ErrorKind::kForbidden);
+  EXPECT_THAT(answer.error().message, HasSubstr("client-certificate holds no certificate"));
 }
 
 TEST(ApiClient, ReachesAnIPv6Address) {

@@ -19,7 +19,7 @@ const LaneKey kKey{"studio", "media", "short"};
 const ObjectName kName{"studio", "media-short"};
 const MonotonicTime kNow{seconds(1000)};
 
-json Deployment(int resource_version, int replicas, int ready = 0, const char* uid = "u") {
+json DeploymentAt(int resource_version, int replicas, int ready = 0, const char* uid = "u") {
   return {{"metadata",
            {{"namespace", "studio"},
             {"name", "media-short"},
@@ -43,7 +43,7 @@ int Replicas(const DeploymentCache& cache) {
 }
 
 TEST(ReadDeployment, KeepsWhatIsNeeded) {
-  json object = Deployment(7, 3, 2);
+  json object = DeploymentAt(7, 3, 2);
   object["spec"]["template"]["spec"]["containers"] = json::array(
       {{{"name", "sidecar"}},
        {{"name", "worker"},
@@ -81,7 +81,7 @@ void PrintTo(const RolloutCase& row, std::ostream* out) { *out << row.name; }
 class RolloutTest : public testing::TestWithParam<RolloutCase> {};
 
 TEST_P(RolloutTest, IsToldFromAChangeOfTheNumber) {
-  json object = Deployment(7, 3);
+  json object = DeploymentAt(7, 3);
   object["status"] = json::parse(GetParam().status);
   const WorkloadState state = ReadDeployment(object).state;
   EXPECT_EQ(state.placed, GetParam().placed);
@@ -115,11 +115,11 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(DeploymentCache, ChangesOfTheWorkloadAreAnnounced) {
   DeploymentCache cache;
-  EXPECT_EQ(cache.OnWatched(Deployment(1, 3), kNow), kKey);
-  json same = Deployment(1, 3);
+  EXPECT_EQ(cache.OnWatched(DeploymentAt(1, 3), kNow), kKey);
+  json same = DeploymentAt(1, 3);
   same["metadata"]["resourceVersion"] = "2";  // E.g. a condition of its status.
   EXPECT_EQ(cache.OnWatched(same, kNow), std::nullopt);
-  EXPECT_EQ(cache.OnWatched(Deployment(3, 3, 1), kNow), kKey);
+  EXPECT_EQ(cache.OnWatched(DeploymentAt(3, 3, 1), kNow), kKey);
   EXPECT_EQ(cache.OnGone(kName, "4", kNow), kKey);
   EXPECT_EQ(cache.OnGone(kName, "4", kNow), std::nullopt);
   EXPECT_EQ(cache.Find(kName), nullptr);
@@ -127,42 +127,42 @@ TEST(DeploymentCache, ChangesOfTheWorkloadAreAnnounced) {
 
 TEST(DeploymentCache, OwnWriteOutranksAWatchThatLags) {
   DeploymentCache cache;
-  cache.OnWatched(Deployment(1, 3), kNow);
-  EXPECT_EQ(cache.OnWritten(Deployment(5, 8), kNow).replicas, 8);
-  EXPECT_EQ(cache.OnWatched(Deployment(4, 3, 3), kNow), std::nullopt);
+  cache.OnWatched(DeploymentAt(1, 3), kNow);
+  EXPECT_EQ(cache.OnWritten(DeploymentAt(5, 8), kNow).replicas, 8);
+  EXPECT_EQ(cache.OnWatched(DeploymentAt(4, 3, 3), kNow), std::nullopt);
   EXPECT_EQ(Replicas(cache), 8);
   EXPECT_EQ(cache.OnGone(kName, "4", kNow), std::nullopt);
   EXPECT_EQ(Replicas(cache), 8);
   // The echo of our own write is no news.
-  EXPECT_EQ(cache.OnWatched(Deployment(5, 8), kNow), std::nullopt);
-  EXPECT_EQ(cache.OnWatched(Deployment(6, 8, 1), kNow), kKey);
+  EXPECT_EQ(cache.OnWatched(DeploymentAt(5, 8), kNow), std::nullopt);
+  EXPECT_EQ(cache.OnWatched(DeploymentAt(6, 8, 1), kNow), kKey);
 }
 
 TEST(DeploymentCache, OwnWriteDoesNotOutrankForever) {
   // A server restored from a backup counts from lower numbers.
   DeploymentCache cache;
-  cache.OnWritten(Deployment(5, 8), kNow);
-  EXPECT_EQ(cache.OnWatched(Deployment(4, 3), kNow + kOwnWriteHold), kKey);
+  cache.OnWritten(DeploymentAt(5, 8), kNow);
+  EXPECT_EQ(cache.OnWatched(DeploymentAt(4, 3), kNow + kOwnWriteHold), kKey);
   EXPECT_EQ(Replicas(cache), 3);
 }
 
 TEST(DeploymentCache, WatchMayBeFasterThanTheAnswerToAWrite) {
   DeploymentCache cache;
-  cache.OnWatched(Deployment(6, 2), kNow);
-  EXPECT_EQ(cache.OnWritten(Deployment(5, 8), kNow).replicas, 8);
+  cache.OnWatched(DeploymentAt(6, 2), kNow);
+  EXPECT_EQ(cache.OnWritten(DeploymentAt(5, 8), kNow).replicas, 8);
   EXPECT_EQ(Replicas(cache), 2);
 }
 
 TEST(DeploymentCache, WriteThatChangedNothingDoesNotHoldTheWatchBack) {
   DeploymentCache cache;
-  cache.OnWatched(Deployment(5, 8), kNow);
-  cache.OnWritten(Deployment(5, 8), kNow);
-  EXPECT_EQ(cache.OnWatched(Deployment(4, 3), kNow), kKey);  // A list after a restore.
+  cache.OnWatched(DeploymentAt(5, 8), kNow);
+  cache.OnWritten(DeploymentAt(5, 8), kNow);
+  EXPECT_EQ(cache.OnWatched(DeploymentAt(4, 3), kNow), kKey);  // A list after a restore.
 }
 
 TEST(DeploymentCache, ListDropsWhatTheWatchNeverSaw) {
   DeploymentCache cache;
-  cache.OnWritten(Deployment(5, 8), kNow);
+  cache.OnWritten(DeploymentAt(5, 8), kNow);
   cache.OnListed({}, "4", kNow);  // Made before our write.
   EXPECT_EQ(Replicas(cache), 8);
   cache.OnListed({kName}, "6", kNow);
@@ -174,7 +174,7 @@ TEST(DeploymentCache, ListDropsWhatTheWatchNeverSaw) {
 TEST(DeploymentCache, LanesAreThoseOfThisPoolOnly) {
   DeploymentCache cache;
   const auto add = [&](const char* ns, const char* pool, const char* lane) {
-    json object = Deployment(1, 1);
+    json object = DeploymentAt(1, 1);
     object["metadata"]["namespace"] = ns;
     object["metadata"]["name"] = std::string(pool) + "-" + lane;
     object["metadata"]["labels"] = {{kLabelPool, pool}, {kLabelLane, lane}};
@@ -193,11 +193,11 @@ TEST(DeploymentCache, LanesAreThoseOfThisPoolOnly) {
 // Labels can be copied; a pool that waited for such a Deployment to go would never end.
 TEST(DeploymentCache, LabelsAloneDoNotMakeADeploymentThePools) {
   DeploymentCache cache;
-  json labelled = Deployment(1, 1);
+  json labelled = DeploymentAt(1, 1);
   labelled["metadata"].erase("ownerReferences");
   cache.OnWatched(labelled, kNow);
   EXPECT_THAT(cache.LanesOf({"studio", "media"}), IsEmpty());
-  json of_somebody = Deployment(2, 1);
+  json of_somebody = DeploymentAt(2, 1);
   of_somebody["metadata"]["ownerReferences"][1]["kind"] = "ConfigMap";
   cache.OnWatched(of_somebody, kNow);
   EXPECT_THAT(cache.LanesOf({"studio", "media"}), IsEmpty());

@@ -14,8 +14,8 @@ using testing::ElementsAre;
 using testing::SizeIs;
 using testing::StartsWith;
 
-const EventSubject kSubject{{"studio", "media"}, "p-1"};
-const PoolEvent kEvent{.reason = "ScaledUp", .message = "Scaled from 0 to 3."};
+const EventSubject kMediaPool{{"studio", "media"}, "p-1"};
+const PoolEvent kScaledUp{.reason = "ScaledUp", .message = "Scaled from 0 to 3."};
 
 class EventSenderTest : public testing::Test {
  protected:
@@ -27,8 +27,8 @@ class EventSenderTest : public testing::Test {
 TEST_F(EventSenderTest, SendsAndCounts) {
   api_.respond = [](const Request&) { return Answer{201, "{}"}; };
   sender_.Start();
-  sender_.Post(kSubject, kEvent);
-  sender_.Post(kSubject, kEvent);
+  sender_.Post(kMediaPool, kScaledUp);
+  sender_.Post(kMediaPool, kScaledUp);
   ASSERT_TRUE(api_.WaitForRequests(2));
   EXPECT_THAT(api_.writes(), ElementsAre(StartsWith("POST "), StartsWith("PATCH ")));
   sender_.Stop();
@@ -40,8 +40,8 @@ TEST_F(EventSenderTest, EventWhoseObjectIsGoneIsCreatedAgain) {
     return request.method == "PATCH" ? Answer{404, "{}"} : Answer{201, "{}"};
   };
   sender_.Start();
-  sender_.Post(kSubject, kEvent);
-  sender_.Post(kSubject, kEvent);
+  sender_.Post(kMediaPool, kScaledUp);
+  sender_.Post(kMediaPool, kScaledUp);
   ASSERT_TRUE(api_.WaitForRequests(3));
   EXPECT_THAT(api_.writes(),
               ElementsAre(StartsWith("POST "), StartsWith("PATCH "), StartsWith("POST ")));
@@ -53,20 +53,20 @@ TEST_F(EventSenderTest, TroubleIsTriedAgainAndRefusalIsNot) {
     return ++calls == 1 ? Answer{503, "{}"} : Answer{403, "{}"};
   };
   sender_.Start();
-  sender_.Post(kSubject, kEvent);
+  sender_.Post(kMediaPool, kScaledUp);
   EXPECT_TRUE(Eventually([&] { return sender_.dropped() == 1; }));
   EXPECT_EQ(calls, 2);
 }
 
 TEST_F(EventSenderTest, FullQueueDropsAndNeverWaits) {
-  for (std::size_t i = 0; i < EventSender::kQueueMax + 10; ++i) sender_.Post(kSubject, kEvent);
+  for (std::size_t i = 0; i < EventSender::kQueueMax + 10; ++i) sender_.Post(kMediaPool, kScaledUp);
   EXPECT_EQ(sender_.dropped(), 10u);
 }
 
 TEST_F(EventSenderTest, StopDoesNotWaitForARetry) {
   api_.respond = [](const Request&) { return Answer{503, "{}"}; };
   sender_.Start();
-  sender_.Post(kSubject, kEvent);
+  sender_.Post(kMediaPool, kScaledUp);
   ASSERT_TRUE(api_.WaitForRequests(1));
   const auto begin = std::chrono::steady_clock::now();
   sender_.Stop();

@@ -1,22 +1,33 @@
 #include "operator/kubernetes/kubeconfig.h"
 
-#include <yaml-cpp/yaml.h>
-
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <system_error>
 #include <utility>
 
 #include "operator/kubernetes/base64.h"
+#include "operator/kubernetes/json_access.h"
+#include "operator/manifest/yaml_json.h"
+#include "worker-runtime/base/text.h"
 
 namespace lanekeeper::kubernetes {
 namespace {
+
+using nlohmann::json;
 
 Result<std::string> ReadFile(const std::string& file) {
   std::ifstream stream(file, std::ios::binary);
   if (!stream) return Fail(ErrorKind::kNotFound, "cannot read " + file);
   return std::string(std::istreambuf_iterator<char>(stream), {});
+}
+
+std::string DirectoryOf(const std::string& file) {
+  return std::filesystem::path(file).parent_path().string();
 }
 
 std::string WithoutSpaceAround(const std::string& text) {
@@ -70,19 +81,59 @@ Result<void> SetServer(const std::string& server, KubeConfig& config) {
   return {};
 }
 
-std::string Text(const YAML::Node& node, const char* key) {
-  const YAML::Node value = node[key];
-  return value && value.IsScalar() ? value.as<std::string>() : std::string();
+// A name or a value; kubectl would not take a number for one, but nobody is served by that.
+std::string Text(const json& object, const std::string& key) {
+  const json* value = At(object, {key});
+  if (value == nullptr) return "";
+  return value->is_string() ? value->get<std::string>() : value->is_number() ? value->dump() : "";
 }
 
-// The entry called `name` in one of the three lists of a kubeconfig; its part called `part`.
-Result<YAML::Node> Named(const YAML::Node& root, const char* list, const char* part,
-                         const std::string& name) {
-  for (const YAML::Node& entry : root[list]) {
-    if (Text(entry, "name") == name && entry[part] && entry[part].IsMap()) {
-      return YAML::Node(entry[part]);
-    }
+bool IsTrue(const json& object, const std::string& key) {
+  const json* value = At(object, {key});
+  if (value == nullptr) return false;
+  return value->is_boolean() ? value->get<bool>() : *value == "true";
+}
+
+// Of one list of a kubeconfig.
+struct Entry {
+  json part;
+  std::string directory;  // Of its file.
+};
+using Entries = std::map<std::string, Entry>;
+
+// What one file says, or several of them together.
+struct Merged {
+  std::string current_context;
+  Entries contexts;
+  Entries clusters;
+  Entries users;
+};
+
+// Entries that are there already stay.
+void AddEntries(const json& root, const char* list, const char* part, const std::string& directory,
+                Entries& entries) {
+  for (const json& entry : ListAt(root, {list})) {
+    const json* found = At(entry, {part});
+    if (found == nullptr || !found->is_object()) continue;
+    entries.try_emplace(Text(entry, "name"), Entry{*found, directory});
   }
+}
+
+Result<void> AddFile(std::string_view text, const std::string& directory, Merged& merged) {
+  const auto documents = ReadYaml(std::string(text));
+  if (!documents) return Wrap(documents.error(), "reading YAML");
+  const json root = documents->empty() ? json() : documents->front().value;
+  if (!root.is_object()) return Fail(ErrorKind::kInvalid, "this is not a kubeconfig");
+  if (merged.current_context.empty()) merged.current_context = Text(root, "current-context");
+  AddEntries(root, "contexts", "context", directory, merged.contexts);
+  AddEntries(root, "clusters", "cluster", directory, merged.clusters);
+  AddEntries(root, "users", "user", directory, merged.users);
+  return {};
+}
+
+Result<const Entry*> Named(const Entries& entries, const char* part, const std::string& name) {
+  const auto found = entries.find(name);
+  if (found != entries.end()) return &found->second;
   return Fail(ErrorKind::kInvalid, std::string("there is no ") + part + " named \"" + name + "\"");
 }
 
@@ -93,48 +144,55 @@ std::string PathFrom(const std::string& directory, const std::string& file) {
 
 // `key`-data, decoded, or else the contents of the file named by `key`; empty when neither is
 // there.
-Result<std::string> Pem(const YAML::Node& node, const std::string& key,
-                        const std::string& directory) {
-  const std::string encoded = Text(node, (key + "-data").c_str());
+Result<std::string> Pem(const Entry& entry, const std::string& key) {
+  const std::string encoded = Text(entry.part, key + "-data");
   if (!encoded.empty()) {
     std::optional<std::string> decoded = DecodeBase64Lines(encoded);
     if (!decoded) return Fail(ErrorKind::kInvalid, key + "-data is not base64");
     return *std::move(decoded);
   }
-  const std::string file = Text(node, key.c_str());
+  const std::string file = Text(entry.part, key);
   if (file.empty()) return std::string();
-  Result<std::string> contents = ReadFile(PathFrom(directory, file));
+  Result<std::string> contents = ReadFile(PathFrom(entry.directory, file));
   if (!contents) return Fail(ErrorKind::kInvalid, key + ": " + contents.error().message);
   return contents;
 }
 
-Result<void> SetCluster(const YAML::Node& cluster, const std::string& directory,
-                        KubeConfig& config) {
-  if (Result<void> server = SetServer(Text(cluster, "server"), config); !server) return server;
-  Result<std::string> ca = Pem(cluster, "certificate-authority", directory);
+Result<void> SetCluster(const Entry& cluster, KubeConfig& config) {
+  if (Result<void> server = SetServer(Text(cluster.part, "server"), config); !server) {
+    return server;
+  }
+  Result<std::string> ca = Pem(cluster, "certificate-authority");
   if (!ca) return tl::unexpected<Error>(std::move(ca).error());
   config.ca_pem = *std::move(ca);
-  config.tls_server_name = Text(cluster, "tls-server-name");
-  config.insecure_skip_tls_verify = Text(cluster, "insecure-skip-tls-verify") == "true";
+  config.tls_server_name = Text(cluster.part, "tls-server-name");
+  config.insecure_skip_tls_verify = IsTrue(cluster.part, "insecure-skip-tls-verify");
   return {};
 }
 
-Result<void> SetUser(const YAML::Node& user, const std::string& directory, KubeConfig& config) {
-  for (const char* plugin : {"exec", "auth-provider"}) {
-    if (!user[plugin]) continue;
+// Of a program that is told of the cluster: the authority's bytes, wherever they came from.
+json ClusterToTell(const Entry& cluster, const KubeConfig& config) {
+  json told = cluster.part;
+  if (!config.ca_pem.empty()) told["certificate-authority-data"] = EncodeBase64(config.ca_pem);
+  return told;
+}
+
+Result<void> SetUser(const std::string& name, const Entry& user, const Entry& cluster,
+                     KubeConfig& config) {
+  const json* exec = At(user.part, {"exec"});
+  if (At(user.part, {"auth-provider"}) != nullptr) {
     return Fail(ErrorKind::kInvalid,
-                std::string("the user logs in with a program (") + plugin +
-                    "), which is not supported yet; use a user with a client certificate or a "
-                    "token, for example from `kubectl create token`");
+                "the user logs in with an auth-provider, which Kubernetes no longer knows; make "
+                "the entry anew with your cloud's command line tool, which writes `exec`");
   }
-  if (user["username"]) {
+  if (At(user.part, {"username"}) != nullptr) {
     return Fail(ErrorKind::kInvalid,
                 "the user logs in with a password, which Kubernetes no longer knows; use a client "
                 "certificate or a token");
   }
-  Result<std::string> certificate = Pem(user, "client-certificate", directory);
+  Result<std::string> certificate = Pem(user, "client-certificate");
   if (!certificate) return tl::unexpected<Error>(std::move(certificate).error());
-  Result<std::string> key = Pem(user, "client-key", directory);
+  Result<std::string> key = Pem(user, "client-key");
   if (!key) return tl::unexpected<Error>(std::move(key).error());
   if (certificate->empty() != key->empty()) {
     return Fail(ErrorKind::kInvalid,
@@ -143,16 +201,19 @@ Result<void> SetUser(const YAML::Node& user, const std::string& directory, KubeC
   }
   config.client_certificate_pem = *std::move(certificate);
   config.client_key_pem = *std::move(key);
-  config.token = Text(user, "token");
-  config.token_file = PathFrom(directory, Text(user, "tokenFile"));
+  config.token = Text(user.part, "token");
+  config.token_file = PathFrom(user.directory, Text(user.part, "tokenFile"));
+  // As for kubectl, a token that is there is used, and the program not run.
+  if (exec == nullptr || !config.token.empty() || !config.token_file.empty()) return {};
+  Result<ExecLogin> login =
+      ReadExecLogin(*exec, name, user.directory, ClusterToTell(cluster, config));
+  if (!login) return tl::unexpected<Error>(std::move(login).error());
+  config.exec = *std::move(login);
   return {};
 }
 
-Result<KubeConfig> FromYaml(const YAML::Node& root, const std::string& directory,
-                            const std::string& context_wanted) {
-  if (!root.IsMap()) return Fail(ErrorKind::kInvalid, "this is not a kubeconfig");
-  const std::string context_name =
-      context_wanted.empty() ? Text(root, "current-context") : context_wanted;
+Result<KubeConfig> Choose(const Merged& merged, const std::string& context_wanted) {
+  const std::string context_name = context_wanted.empty() ? merged.current_context : context_wanted;
   if (context_name.empty()) {
     return Fail(ErrorKind::kInvalid,
                 "there is no current-context; set one with `kubectl config use-context`");
@@ -160,26 +221,37 @@ Result<KubeConfig> FromYaml(const YAML::Node& root, const std::string& directory
   const auto in_context = [&](Error error) {
     return Wrap(std::move(error), "context " + context_name);
   };
-  const Result<YAML::Node> context = Named(root, "contexts", "context", context_name);
+  const Result<const Entry*> context = Named(merged.contexts, "context", context_name);
   if (!context) return tl::unexpected<Error>(context.error());
-  const Result<YAML::Node> cluster = Named(root, "clusters", "cluster", Text(*context, "cluster"));
+  const json& chosen = (*context)->part;
+  const Result<const Entry*> cluster = Named(merged.clusters, "cluster", Text(chosen, "cluster"));
   if (!cluster) return in_context(cluster.error());
 
   KubeConfig config;
-  if (Result<void> set = SetCluster(*cluster, directory, config); !set) {
+  if (Result<void> set = SetCluster(**cluster, config); !set) {
     return in_context(std::move(set).error());
   }
-  const std::string user_name = Text(*context, "user");
+  const std::string user_name = Text(chosen, "user");
   if (!user_name.empty()) {
-    const Result<YAML::Node> user = Named(root, "users", "user", user_name);
+    const Result<const Entry*> user = Named(merged.users, "user", user_name);
     if (!user) return in_context(user.error());
-    if (Result<void> set = SetUser(*user, directory, config); !set) {
+    if (Result<void> set = SetUser(user_name, **user, **cluster, config); !set) {
       return in_context(std::move(set).error());
     }
   }
-  const std::string default_namespace = Text(*context, "namespace");
+  const std::string default_namespace = Text(chosen, "namespace");
   if (!default_namespace.empty()) config.default_namespace = default_namespace;
   return config;
+}
+
+std::vector<std::string> SplitPaths(const std::string& text) {
+  std::vector<std::string> paths;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find(':', begin), text.size());
+    if (end > begin) paths.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return paths;
 }
 
 }  // namespace
@@ -192,19 +264,40 @@ std::optional<std::string> LookUpEnvironment(const std::string& name) {
 
 Result<KubeConfig> ParseKubeConfig(std::string_view text, const std::string& directory,
                                    const std::string& context) {
-  try {
-    return FromYaml(YAML::Load(std::string(text)), directory, context);
-  } catch (const YAML::Exception& error) {
-    return Fail(ErrorKind::kInvalid, std::string("reading YAML: ") + error.what());
+  Merged merged;
+  if (Result<void> added = AddFile(text, directory, merged); !added) {
+    return tl::unexpected<Error>(std::move(added).error());
   }
+  return Choose(merged, context);
 }
 
 Result<KubeConfig> ReadKubeConfig(const std::string& file, const std::string& context) {
   const Result<std::string> text = ReadFile(file);
   if (!text) return tl::unexpected<Error>(text.error());
-  const std::string directory = std::filesystem::path(file).parent_path().string();
-  Result<KubeConfig> config = ParseKubeConfig(*text, directory, context);
+  Result<KubeConfig> config = ParseKubeConfig(*text, DirectoryOf(file), context);
   if (!config) return Wrap(std::move(config).error(), file);
+  return config;
+}
+
+Result<KubeConfig> ReadKubeConfigs(const std::vector<std::string>& files,
+                                   const std::string& context) {
+  Merged merged;
+  std::string read;
+  std::string all;
+  for (const std::string& file : files) {
+    all += (all.empty() ? "" : ":") + file;
+    std::error_code ignored;
+    if (!std::filesystem::exists(file, ignored)) continue;
+    const Result<std::string> text = ReadFile(file);
+    if (!text) return Fail(ErrorKind::kInvalid, text.error().message);
+    if (Result<void> added = AddFile(*text, DirectoryOf(file), merged); !added) {
+      return Wrap(std::move(added).error(), file);
+    }
+    read += (read.empty() ? "" : ":") + file;
+  }
+  if (read.empty()) return Fail(ErrorKind::kNotFound, "cannot read any of " + all);
+  Result<KubeConfig> config = Choose(merged, context);
+  if (!config) return Wrap(std::move(config).error(), read);
   return config;
 }
 
@@ -238,12 +331,9 @@ Result<KubeConfig> FindKubeConfig(const std::string& file, const std::string& co
                                   const EnvironmentLookup& lookup) {
   if (!file.empty()) return ReadKubeConfig(file, context);
   if (const std::optional<std::string> named = lookup("KUBECONFIG"); named) {
-    if (named->find(':') != std::string::npos) {
-      return Fail(ErrorKind::kInvalid,
-                  "KUBECONFIG names several files, which is not supported; merge them with "
-                  "`kubectl config view --flatten`");
-    }
-    return ReadKubeConfig(*named, context);
+    const std::vector<std::string> files = SplitPaths(*named);
+    if (files.size() != 1) return ReadKubeConfigs(files, context);
+    return ReadKubeConfig(files.front(), context);
   }
   if (context.empty()) {
     Result<KubeConfig> pod = InClusterKubeConfig(lookup);
@@ -259,26 +349,8 @@ Result<KubeConfig> FindKubeConfig(const std::string& file, const std::string& co
   return config;
 }
 
-TokenSource::TokenSource(const KubeConfig& config)
-    : file_(config.token_file), token_(config.token) {}
-
-std::string TokenSource::Current(MonotonicTime now) {
-  const std::lock_guard lock(mutex_);
-  if (!file_.empty() && (!read_at_ || now - *read_at_ >= kTokenAge)) Read(now);
-  return token_;
-}
-
-bool TokenSource::Renew(const std::string& refused, MonotonicTime now) {
-  const std::lock_guard lock(mutex_);
-  if (file_.empty()) return false;
-  if (token_ == refused) Read(now);
-  return token_ != refused;
-}
-
-void TokenSource::Read(MonotonicTime now) {
-  read_at_ = now;
-  const Result<std::string> contents = ReadFile(file_);
-  if (contents && !WithoutSpaceAround(*contents).empty()) token_ = WithoutSpaceAround(*contents);
+std::string ReadTokenFile(const std::string& file) {
+  return WithoutSpaceAround(ReadFile(file).value_or(""));
 }
 
 }  // namespace lanekeeper::kubernetes

@@ -3,17 +3,18 @@
 #pragma once
 
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
-#include "worker-runtime/base/clock.h"
+#include "operator/kubernetes/exec_credential.h"
 #include "worker-runtime/base/result.h"
 
 namespace lanekeeper::kubernetes {
 
-// Everything is in memory but the token of `token_file`, which is renewed on disk by the kubelet.
+// Everything is in memory but the token of `token_file`, which is renewed on disk by the kubelet,
+// and what the program of `exec` prints.
 struct KubeConfig {
   std::string scheme = "https";  // https or http.
   std::string host;              // A name or an address; IPv6 without brackets.
@@ -25,7 +26,8 @@ struct KubeConfig {
   std::string client_certificate_pem;  // Both or none.
   std::string client_key_pem;
   std::string token;
-  std::string token_file;  // Wins over `token`.
+  std::string token_file;         // Wins over `token`.
+  std::optional<ExecLogin> exec;  // Never beside a token.
   std::string default_namespace = "default";
   bool operator==(const KubeConfig&) const = default;
 };
@@ -40,6 +42,11 @@ Result<KubeConfig> ParseKubeConfig(std::string_view text, const std::string& dir
                                    const std::string& context);
 // kNotFound when there is no such file.
 Result<KubeConfig> ReadKubeConfig(const std::string& file, const std::string& context);
+// Several, merged as kubectl does it: of a context, cluster or user that is in more than one of
+// them, and of current-context, the first that has it counts, whole. Relative paths start where
+// their file is. Files that are not there are passed over; kNotFound: none is.
+Result<KubeConfig> ReadKubeConfigs(const std::vector<std::string>& files,
+                                   const std::string& context);
 
 inline constexpr const char* kServiceAccountDirectory =
     "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -47,30 +54,12 @@ inline constexpr const char* kServiceAccountDirectory =
 Result<KubeConfig> InClusterKubeConfig(const EnvironmentLookup& lookup,
                                        const std::string& directory = kServiceAccountDirectory);
 
-// In this order: `file` when not empty (--kubeconfig), $KUBECONFIG, the pod we run in,
-// ~/.kube/config. kNotFound says where it looked.
+// In this order: `file` when not empty (--kubeconfig), $KUBECONFIG (with ':' between several), the
+// pod we run in, ~/.kube/config. kNotFound says where it looked.
 Result<KubeConfig> FindKubeConfig(const std::string& file, const std::string& context,
                                   const EnvironmentLookup& lookup = LookUpEnvironment);
 
-// The token to send, read again when older than kTokenAge. Any thread.
-class TokenSource {
- public:
-  explicit TokenSource(const KubeConfig& config);
-
-  // Empty: send none. When the file cannot be read, the last token that could be.
-  std::string Current(MonotonicTime now);
-  // After a 401 to `refused`: reads the file again. True: there is another token now.
-  bool Renew(const std::string& refused, MonotonicTime now);
-
- private:
-  void Read(MonotonicTime now);
-
-  const std::string file_;
-  std::mutex mutex_;
-  std::string token_;
-  std::optional<MonotonicTime> read_at_;
-};
-
-inline constexpr std::chrono::seconds kTokenAge{60};
+// The token in `file`, without space around; empty when it cannot be read.
+std::string ReadTokenFile(const std::string& file);
 
 }  // namespace lanekeeper::kubernetes

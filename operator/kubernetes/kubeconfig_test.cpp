@@ -2,34 +2,16 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
 #include <map>
+
+#include "operator/kubernetes/temporary_directory.h"
 
 namespace lanekeeper::kubernetes {
 namespace {
 
 using testing::HasSubstr;
-
-// A directory that is gone after the test.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string path = (std::filesystem::temp_directory_path() / "lanekeeper-XXXXXX").string();
-    path_ = mkdtemp(path.data());
-  }
-  ~TemporaryDirectory() { std::filesystem::remove_all(path_); }
-  std::string Write(const std::string& name, const std::string& contents) const {
-    std::ofstream(path_ + "/" + name) << contents;
-    return path_ + "/" + name;
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 std::string Config(const std::string& cluster, const std::string& user) {
   return "apiVersion: v1\n"
@@ -47,6 +29,11 @@ std::string Config(const std::string& cluster, const std::string& user) {
          "users:\n"
          "- {name: u, user: {" +
          user + "}}\n";
+}
+
+const std::string kExecV1 = "client.authentication.k8s.io/v1";
+std::string Exec(const std::string& version, const std::string& rest) {
+  return "exec: {apiVersion: " + version + ", " + rest + "}";
 }
 
 const char* const kServer = "server: 'https://10.0.0.1:6443'";
@@ -127,15 +114,15 @@ INSTANTIATE_TEST_SUITE_P(
         ServerCase{"IPv6WithoutPort", "https://[::1]", "https", "::1", 443, ""}),
     [](const auto& test) { return test.param.name; });
 
-struct RefusalCase {
+struct KubeconfigRefusalCase {
   const char* name;
   std::string text;
   const char* context;
   const char* message;
 };
-void PrintTo(const RefusalCase& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const KubeconfigRefusalCase& row, std::ostream* out) { *out << row.name; }
 
-class RefusedKubeConfigTest : public testing::TestWithParam<RefusalCase> {};
+class RefusedKubeConfigTest : public testing::TestWithParam<KubeconfigRefusalCase> {};
 
 TEST_P(RefusedKubeConfigTest, SaysWhatIsWrong) {
   const Result<KubeConfig> config =
@@ -148,34 +135,67 @@ TEST_P(RefusedKubeConfigTest, SaysWhatIsWrong) {
 INSTANTIATE_TEST_SUITE_P(
     Rows, RefusedKubeConfigTest,
     testing::Values(
-        RefusalCase{"Empty", "", "", "this is not a kubeconfig"},
-        RefusalCase{"NotYaml", "a: [", "", "reading YAML"},
-        RefusalCase{"List", "- a", "", "this is not a kubeconfig"},
-        RefusalCase{"NoCurrentContext", "contexts: []", "", "there is no current-context"},
-        RefusalCase{"UnknownContext", Config(kServer, ""), "three",
-                    "there is no context named \"three\""},
-        RefusalCase{"UnknownCluster", Config(kServer, ""), "lost",
-                    "context lost: there is no cluster named \"nowhere\""},
-        RefusalCase{"ListsOfTheWrongType", "current-context: a\ncontexts: 7", "",
-                    "there is no context named \"a\""},
-        RefusalCase{"Exec", Config(kServer, "exec: {command: aws}"), "",
-                    "(exec), which is not supported yet; use a user with a client certificate"},
-        RefusalCase{"AuthProvider", Config(kServer, "auth-provider: {name: gcp}"), "",
-                    "(auth-provider), which is not supported yet"},
-        RefusalCase{"Password", Config(kServer, "username: a, password: b"), "", "password"},
-        RefusalCase{"KeyWithoutCertificate", Config(kServer, "client-key-data: a2V5"), "",
-                    "belong together"},
-        RefusalCase{"NotBase64", Config(kServer, "token: t, client-key-data: '%%'"), "",
-                    "client-key-data is not base64"},
-        RefusalCase{"MissingFile", Config(std::string(kServer) + ", certificate-authority: ca", ""),
-                    "", "certificate-authority: cannot read /nowhere/ca"},
-        RefusalCase{"NoServer", Config("", ""), "", "does not begin with https://"},
-        RefusalCase{"OtherScheme", Config("server: 'ftp://h'", ""), "", "is not https or http"},
-        RefusalCase{"NoHost", Config("server: 'https://'", ""), "", "names no host"},
-        RefusalCase{"BadPort", Config("server: 'https://h:70000'", ""), "", "no valid port"},
-        RefusalCase{"PortOfLetters", Config("server: 'https://h:x'", ""), "", "no valid port"},
-        RefusalCase{"BareIPv6", Config("server: 'https://fd00::1'", ""), "", "needs brackets"},
-        RefusalCase{"OpenBracket", Config("server: 'https://[::1'", ""), "", "without its ']'"}),
+        KubeconfigRefusalCase{"Empty", "", "", "this is not a kubeconfig"},
+        KubeconfigRefusalCase{"NotYaml", "a: [", "", "reading YAML"},
+        KubeconfigRefusalCase{"List", "- a", "", "this is not a kubeconfig"},
+        KubeconfigRefusalCase{"NoCurrentContext", "contexts: []", "",
+                              "there is no current-context"},
+        KubeconfigRefusalCase{"UnknownContext", Config(kServer, ""), "three",
+                              "there is no context named \"three\""},
+        KubeconfigRefusalCase{"UnknownCluster", Config(kServer, ""), "lost",
+                              "context lost: there is no cluster named \"nowhere\""},
+        KubeconfigRefusalCase{"ListsOfTheWrongType", "current-context: a\ncontexts: 7", "",
+                              "there is no context named \"a\""},
+        KubeconfigRefusalCase{
+            "ExecWithoutCommand", Config(kServer, Exec(kExecV1, "args: [a]")), "",
+            "context one: user u: exec: command: the program to run must be given"},
+        KubeconfigRefusalCase{"ExecThatIsNoObject", Config(kServer, "exec: aws"), "",
+                              "command: the program"},
+        KubeconfigRefusalCase{"ExecOfAnOldVersion",
+                              Config(kServer, Exec(kExecV1 + "alpha1", "command: aws")), "",
+                              "exec: apiVersion: 'client.authentication.k8s.io/v1alpha1' must be "
+                              "client.authentication.k8s.io/v1 or"},
+        KubeconfigRefusalCase{"ExecWithoutMode", Config(kServer, Exec(kExecV1, "command: aws")), "",
+                              "exec: interactiveMode: must be given with apiVersion"},
+        KubeconfigRefusalCase{
+            "ExecOfAnUnknownMode",
+            Config(kServer, Exec(kExecV1, "command: aws, interactiveMode: Often")), "",
+            "interactiveMode: 'Often' must be Never, IfAvailable or Always"},
+        KubeconfigRefusalCase{"ExecArgumentOfAnotherType",
+                              Config(kServer, Exec(kExecV1 + "beta1", "command: aws, args: [7]")),
+                              "", "args: 7 must be text: quote it"},
+        KubeconfigRefusalCase{
+            "ExecVariableWithoutName",
+            Config(kServer, Exec(kExecV1 + "beta1", "command: aws, env: [{value: a}]")), "",
+            "env: each needs a name"},
+        KubeconfigRefusalCase{
+            "ExecVariableOfAnotherType",
+            Config(kServer, Exec(kExecV1 + "beta1", "command: aws, env: [{name: A, value: 1}]")),
+            "", "env: the value of A must be text: quote it"},
+        KubeconfigRefusalCase{
+            "AuthProvider", Config(kServer, "auth-provider: {name: gcp}"), "",
+            "auth-provider, which Kubernetes no longer knows; make the entry anew"},
+        KubeconfigRefusalCase{"Password", Config(kServer, "username: a, password: b"), "",
+                              "password"},
+        KubeconfigRefusalCase{"KeyWithoutCertificate", Config(kServer, "client-key-data: a2V5"), "",
+                              "belong together"},
+        KubeconfigRefusalCase{"NotBase64", Config(kServer, "token: t, client-key-data: '%%'"), "",
+                              "client-key-data is not base64"},
+        KubeconfigRefusalCase{"MissingFile",
+                              Config(std::string(kServer) + ", certificate-authority: ca", ""), "",
+                              "certificate-authority: cannot read /nowhere/ca"},
+        KubeconfigRefusalCase{"NoServer", Config("", ""), "", "does not begin with https://"},
+        KubeconfigRefusalCase{"OtherScheme", Config("server: 'ftp://h'", ""), "",
+                              "is not https or http"},
+        KubeconfigRefusalCase{"NoHost", Config("server: 'https://'", ""), "", "names no host"},
+        KubeconfigRefusalCase{"BadPort", Config("server: 'https://h:70000'", ""), "",
+                              "no valid port"},
+        KubeconfigRefusalCase{"PortOfLetters", Config("server: 'https://h:x'", ""), "",
+                              "no valid port"},
+        KubeconfigRefusalCase{"BareIPv6", Config("server: 'https://fd00::1'", ""), "",
+                              "needs brackets"},
+        KubeconfigRefusalCase{"OpenBracket", Config("server: 'https://[::1'", ""), "",
+                              "without its ']'"}),
     [](const auto& test) { return test.param.name; });
 
 EnvironmentLookup Environment(std::map<std::string, std::string> variables) {
@@ -230,50 +250,83 @@ TEST(FindKubeConfig, LooksInItsOrder) {
 
   EXPECT_EQ(FindKubeConfig("/nowhere", "", Environment({{"HOME", home}})).error(),
             (Error{ErrorKind::kNotFound, "cannot read /nowhere"}));
-  EXPECT_THAT(FindKubeConfig("", "", Environment({{"KUBECONFIG", "a:b"}})).error().message,
-              HasSubstr("kubectl config view --flatten"));
   EXPECT_THAT(FindKubeConfig("", "", Environment({{"HOME", "/nowhere"}})).error().message,
               HasSubstr("no cluster to talk to"));
 }
 
-TEST(TokenSource, WithoutAFileTheTokenStays) {
-  TokenSource tokens({.token = "t0"});
-  EXPECT_EQ(tokens.Current(MonotonicTime()), "t0");
-  EXPECT_FALSE(tokens.Renew("t0", MonotonicTime()));
+TEST(FindKubeConfig, OfSeveralFilesTheFirstThatHasAnEntryCounts) {
+  const TemporaryDirectory directory;
+  const std::string first = directory.Write("first",
+                                            "clusters:\n"
+                                            "- {name: c, cluster: {server: 'https://first'}}\n"
+                                            "users:\n"
+                                            "- {name: u, user: {token: t-first}}\n");
+  std::filesystem::create_directory(directory.path() + "/sub");
+  directory.Write("sub/ca.crt", "the authority");
+  const std::string second = directory.Write(
+      "sub/second", Config("server: 'https://second', certificate-authority: ca.crt",
+                           "client-certificate-data: Y2VydA==, client-key-data: a2V5"));
+  const auto with = [](const std::string& files, const std::string& context = "") {
+    return FindKubeConfig("", context, Environment({{"KUBECONFIG", files}}));
+  };
+  // Whole: nothing of the second's entries of the same name.
+  const Result<KubeConfig> config = with(first + ":" + second);
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(*config,
+            (KubeConfig{.host = "first", .token = "t-first", .default_namespace = "studio"}));
+  // What is only there comes from there, relative paths included.
+  EXPECT_EQ(with(first + ":" + second, "two")->host, "two");
+  EXPECT_EQ(with(second + ":" + first)->ca_pem, "the authority");
+  EXPECT_EQ(with(second + ":" + first)->token, "");
+
+  EXPECT_EQ(with("/nowhere::" + second)->host, "second");
+  EXPECT_EQ(with("/nowhere:/nowhere/else").error(),
+            (Error{ErrorKind::kNotFound, "cannot read any of /nowhere:/nowhere/else"}));
+  EXPECT_EQ(
+      with(first + ":" + second, "three").error(),
+      (Error{ErrorKind::kInvalid, first + ":" + second + ": there is no context named \"three\""}));
+  const std::string broken = directory.Write("broken", "a: [");
+  EXPECT_THAT(with(first + ":" + broken).error().message, HasSubstr(broken + ": reading YAML"));
 }
 
-TEST(TokenSource, FileIsReadAgainAfterAMinute) {
-  const TemporaryDirectory directory;
-  const std::string file = directory.Write("token", "t0\n");
-  TokenSource tokens({.token = "ignored", .token_file = file});
-  const MonotonicTime begin;
-  EXPECT_EQ(tokens.Current(begin), "t0");
-  directory.Write("token", "t1\n");
-  EXPECT_EQ(tokens.Current(begin + std::chrono::seconds(59)), "t0");
-  EXPECT_EQ(tokens.Current(begin + kTokenAge), "t1");
+TEST(ParseKubeConfig, ReadsHowToLogInWithAProgram) {
+  const Result<KubeConfig> config = ParseKubeConfig(
+      Config("server: 'https://h:1', certificate-authority-data: Y2E=, extensions: [{name: "
+             "client.authentication.k8s.io/exec, extension: {zone: a}}]",
+             "exec: {apiVersion: client.authentication.k8s.io/v1, command: bin/login, args: [a, "
+             "'7'], env: [{name: A, value: b}], installHint: get it, interactiveMode: Never, "
+             "provideClusterInfo: true}"),
+      "/etc/k", "");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(*config->exec,
+            (ExecLogin{.user = "u",
+                       .api_version = "client.authentication.k8s.io/v1",
+                       .command = "/etc/k/bin/login",
+                       .arguments = {"a", "7"},
+                       .environment = {"A=b"},
+                       .install_hint = "get it",
+                       .asking = Asking::kNever,
+                       .cluster_json = R"({"certificate-authority-data":"Y2E=",)"
+                                       R"("config":{"zone":"a"},"server":"https://h:1"})"}));
 }
 
-TEST(TokenSource, RefusedTokenIsReadAgainAtOnce) {
-  const TemporaryDirectory directory;
-  const std::string file = directory.Write("token", "t0");
-  TokenSource tokens({.token_file = file});
-  EXPECT_EQ(tokens.Current(MonotonicTime()), "t0");
-  EXPECT_FALSE(tokens.Renew("t0", MonotonicTime()));  // Still the same.
-  directory.Write("token", "t1");
-  EXPECT_TRUE(tokens.Renew("t0", MonotonicTime()));
-  EXPECT_EQ(tokens.Current(MonotonicTime()), "t1");
-  EXPECT_TRUE(tokens.Renew("t0", MonotonicTime()));  // Another call was refused with the old one.
+TEST(ParseKubeConfig, OfAProgramMuchMayBeLeftOut) {
+  const Result<KubeConfig> config = ParseKubeConfig(
+      Config(kServer, "exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: aws}"),
+      "/etc/k", "");
+  ASSERT_TRUE(config) << config.error().message;
+  EXPECT_EQ(*config->exec, (ExecLogin{.user = "u",
+                                      .api_version = "client.authentication.k8s.io/v1beta1",
+                                      .command = "aws",
+                                      .asking = Asking::kIfAvailable}));
 }
 
-TEST(TokenSource, UnreadableFileLeavesTheLastToken) {
-  const TemporaryDirectory directory;
-  const std::string file = directory.Write("token", "t0");
-  TokenSource tokens({.token_file = file});
-  EXPECT_EQ(tokens.Current(MonotonicTime()), "t0");
-  std::filesystem::remove(file);
-  EXPECT_EQ(tokens.Current(MonotonicTime() + 2 * kTokenAge), "t0");
-  directory.Write("token", "");  // In the middle of a rotation.
-  EXPECT_EQ(tokens.Current(MonotonicTime() + 4 * kTokenAge), "t0");
+TEST(ParseKubeConfig, WithATokenNoProgramIsNeeded) {
+  for (const char* token : {"token: t", "tokenFile: t"}) {
+    EXPECT_FALSE(
+        ParseKubeConfig(Config(kServer, std::string("exec: {command: aws}, ") + token), "", "")
+            ->exec);
+  }
 }
 
 }  // namespace

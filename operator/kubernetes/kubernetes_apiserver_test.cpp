@@ -6,7 +6,9 @@
 
 #include "operator/kubernetes/kubernetes_pool_source.h"
 #include "operator/kubernetes/platform_apiserver_fixture.h"
+#include "operator/kubernetes/temporary_directory.h"
 #include "operator/kubernetes/worker_pool_json.h"
+#include "worker-runtime/base/text.h"
 
 namespace lanekeeper::kubernetes {
 namespace {
@@ -244,6 +246,56 @@ TEST_F(AccessApiServerTest, TokenThatWasRenewedOnDiskIsUsedAtOnce) {
   const Result<Answer> answer = client->Call(ListRequest(kWorkerPools, {}));
   EXPECT_TRUE(answer) << answer.error().message;
   std::filesystem::remove(file);
+}
+
+// As kubeconfigs of managed clusters have it: one run prints a token that has ended, the next one a
+// certificate.
+TEST_F(AccessApiServerTest, ProgramLogsInAndIsRunAgainWhenTheServerRefuses) {
+  const TemporaryDirectory directory;
+  const KubeConfig admin = server_->Config();
+  const auto printed = [](const json& status) {
+    return json{{"apiVersion", "client.authentication.k8s.io/v1"},
+                {"kind", "ExecCredential"},
+                {"status", status}}
+        .dump();
+  };
+  directory.Write("1", printed({{"token", "expired"}}));
+  directory.Write("2", printed({{"clientCertificateData", admin.client_certificate_pem},
+                                {"clientKeyData", admin.client_key_pem}}));
+  const std::string program = directory.WriteProgram(
+      "login", "cd " + directory.path() + "; echo \"$KUBERNETES_EXEC_INFO\" >> runs\n" +
+                   "cat $(wc -l < runs)\n");
+  const std::string file = directory.Write(
+      "kubeconfig",
+      json{{"current-context", "a"},
+           {"contexts", {{{"name", "a"}, {"context", {{"cluster", "c"}, {"user", "eks"}}}}}},
+           {"clusters",
+            {{{"name", "c"},
+              {"cluster",
+               {{"server", "https://" + admin.host + ":" + std::to_string(admin.port)},
+                {"certificate-authority-data", EncodeBase64(admin.ca_pem)}}}}}},
+           {"users",
+            {{{"name", "eks"},
+              {"user",
+               {{"exec",
+                 {{"apiVersion", "client.authentication.k8s.io/v1"},
+                  {"command", "./login"},
+                  {"interactiveMode", "Never"},
+                  {"provideClusterInfo", true}}}}}}}}}
+          .dump());
+  const Result<KubeConfig> config = ReadKubeConfig(file, "");
+  ASSERT_TRUE(config) << config.error().message;
+  const auto client = *ApiClient::Create(*config);
+  for (int n = 0; n < 3; ++n) {
+    const Result<Answer> answer = client->Call(ListRequest(kWorkerPools, {}));
+    ASSERT_TRUE(answer) << answer.error().message;
+  }
+  std::ifstream runs(directory.path() + "/runs");
+  std::vector<std::string> infos;
+  for (std::string line; std::getline(runs, line);) infos.push_back(line);
+  ASSERT_EQ(infos.size(), 2u);
+  EXPECT_EQ(json::parse(infos[0])["spec"]["cluster"]["certificate-authority-data"],
+            EncodeBase64(admin.ca_pem));
 }
 
 TEST_F(AccessApiServerTest, ServerThatCannotProveItselfIsForbidden) {

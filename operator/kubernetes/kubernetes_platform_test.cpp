@@ -19,7 +19,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::StartsWith;
 
-const LaneKey kKey{"studio", "media", "short"};
+const LaneKey kShortLane{"studio", "media", "short"};
 const PoolKey kPool{"studio", "media"};
 
 WorkerPool Pool() {
@@ -82,12 +82,12 @@ class KubernetesPlatformTest : public testing::Test {
 };
 
 TEST_F(KubernetesPlatformTest, ObserveBeforeTheListSaysSoAndIsCalledBack) {
-  EXPECT_EQ(platform_.Observe(kKey).error().kind, ErrorKind::kRetryable);
+  EXPECT_EQ(platform_.Observe(kShortLane).error().kind, ErrorKind::kRetryable);
   EXPECT_EQ(platform_.List(kPool).error().kind, ErrorKind::kRetryable);
-  EXPECT_EQ(platform_.Remove(kKey).error().kind, ErrorKind::kRetryable);
-  EXPECT_EQ(platform_.Workers(kKey).error(),
+  EXPECT_EQ(platform_.Remove(kShortLane).error().kind, ErrorKind::kRetryable);
+  EXPECT_EQ(platform_.Workers(kShortLane).error(),
             (Error{ErrorKind::kRetryable, "the pods are not listed yet"}));
-  EXPECT_EQ(platform_.Mark(kKey, "w", {}).error().kind, ErrorKind::kRetryable);
+  EXPECT_EQ(platform_.Mark(kShortLane, "w", {}).error().kind, ErrorKind::kRetryable);
   Start();
   EXPECT_THAT(changed(), ElementsAre("studio/media"));
 }
@@ -96,9 +96,9 @@ TEST_F(KubernetesPlatformTest, ObserveAnswersFromTheCacheWithoutARequest) {
   Start(json::array({Deployment(3, 4)}));
   const std::size_t requests = api_.requests().size();
   EXPECT_EQ(
-      *platform_.Observe(kKey),
+      *platform_.Observe(kShortLane),
       (WorkloadState{.replicas = 4, .lane_hash = LaneHash(Pool().lanes[0]), .generation = 3}));
-  EXPECT_THAT(*platform_.List(kPool), ElementsAre(kKey));
+  EXPECT_THAT(*platform_.List(kPool), ElementsAre(kShortLane));
   EXPECT_EQ(platform_.Observe({"studio", "media", "long"}).error().kind, ErrorKind::kNotFound);
   EXPECT_LE(api_.requests().size(), requests + 2);  // The watches themselves.
   EXPECT_THAT(api_.writes(), IsEmpty());
@@ -108,7 +108,7 @@ TEST_F(KubernetesPlatformTest, WorkersOfAnotherNatsServerCountAsChanged) {
   json deployment = Deployment(3, 4);
   deployment["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"] = "nats://old";
   Start(json::array({deployment}));
-  EXPECT_EQ(platform_.Observe(kKey)->lane_hash, "");
+  EXPECT_EQ(platform_.Observe(kShortLane)->lane_hash, "");
 }
 
 TEST_F(KubernetesPlatformTest, DeploymentOfALaneWithTheSameNameIsNotThisLanes) {
@@ -117,9 +117,9 @@ TEST_F(KubernetesPlatformTest, DeploymentOfALaneWithTheSameNameIsNotThisLanes) {
   deployment["metadata"]["labels"][kLabelPool] = "med";
   deployment["metadata"]["labels"][kLabelLane] = "ia-short";
   Start(json::array({deployment}));
-  EXPECT_EQ(platform_.Observe(kKey).error().kind, ErrorKind::kNotFound);
-  EXPECT_EQ(platform_.SetReplicas(kKey, 1).error().kind, ErrorKind::kNotFound);
-  EXPECT_TRUE(platform_.Remove(kKey));
+  EXPECT_EQ(platform_.Observe(kShortLane).error().kind, ErrorKind::kNotFound);
+  EXPECT_EQ(platform_.SetReplicas(kShortLane, 1).error().kind, ErrorKind::kNotFound);
+  EXPECT_TRUE(platform_.Remove(kShortLane));
   EXPECT_THAT(api_.writes(), IsEmpty());
 }
 
@@ -129,7 +129,7 @@ TEST_F(KubernetesPlatformTest, FirstApplyLooksBeforeItWrites) {
   const Result<WorkloadState> state = platform_.Apply(Pool(), Pool().lanes[0], 2);
   ASSERT_TRUE(state) << state.error().message;
   EXPECT_EQ(state->replicas, 2);
-  EXPECT_EQ(*platform_.Observe(kKey), *state);  // Without waiting for the watch.
+  EXPECT_EQ(*platform_.Observe(kShortLane), *state);  // Without waiting for the watch.
   EXPECT_THAT(api_.writes(),
               ElementsAre(AllOf(StartsWith("PATCH /apis/apps/v1/namespaces/studio/deployments/"
                                            "media-short {"),
@@ -185,8 +185,8 @@ TEST_F(KubernetesPlatformTest, LeftoverOfAPoolOfTheSameNameIsWaitedFor) {
 TEST_F(KubernetesPlatformTest, SetReplicasIsOneSmallRequest) {
   Start(json::array({Deployment(3, 4)}));
   AnswerPatchWith(Deployment(9, 7));
-  EXPECT_EQ(platform_.SetReplicas(kKey, 7)->generation, 9);
-  EXPECT_EQ(platform_.Observe(kKey)->replicas, 7);
+  EXPECT_EQ(platform_.SetReplicas(kShortLane, 7)->generation, 9);
+  EXPECT_EQ(platform_.Observe(kShortLane)->replicas, 7);
   EXPECT_THAT(api_.writes(),
               ElementsAre("PATCH /apis/apps/v1/namespaces/studio/deployments/media-short "
                           R"({"metadata":{"uid":"d-1"},"spec":{"replicas":7}})"));
@@ -195,23 +195,23 @@ TEST_F(KubernetesPlatformTest, SetReplicasIsOneSmallRequest) {
 TEST_F(KubernetesPlatformTest, ErrorsOfTheServerComeBackWithTheirKind) {
   Start(json::array({Deployment(3, 4)}));
   api_.respond = [](const Request&) { return Answer{403, R"({"message":"no"})"}; };
-  EXPECT_EQ(platform_.SetReplicas(kKey, 7).error(),
+  EXPECT_EQ(platform_.SetReplicas(kShortLane, 7).error(),
             (Error{ErrorKind::kForbidden, "scaling deployment studio/media-short: 403 no"}));
-  EXPECT_EQ(platform_.Observe(kKey)->replicas, 4);
+  EXPECT_EQ(platform_.Observe(kShortLane)->replicas, 4);
   api_.respond = [](const Request&) { return Answer{200, "<html>"}; };
   EXPECT_EQ(
-      platform_.SetReplicas(kKey, 7).error(),
+      platform_.SetReplicas(kShortLane, 7).error(),
       (Error{ErrorKind::kRetryable, "scaling deployment studio/media-short: unreadable answer"}));
 }
 
 TEST_F(KubernetesPlatformTest, RemovedDeploymentIsThereUntilItsWorkersHaveEnded) {
   Start(json::array({Deployment(3, 4)}));
   api_.respond = [](const Request&) { return Answer{200, "{}"}; };
-  EXPECT_TRUE(platform_.Remove(kKey));
-  EXPECT_TRUE(platform_.Remove(kKey)) << "asked for once";
-  EXPECT_THAT(*platform_.List({"studio", "media"}), ElementsAre(kKey));
-  EXPECT_EQ(platform_.Observe(kKey).error().kind, ErrorKind::kRetryable);
-  EXPECT_EQ(platform_.SetReplicas(kKey, 1).error().kind, ErrorKind::kRetryable);
+  EXPECT_TRUE(platform_.Remove(kShortLane));
+  EXPECT_TRUE(platform_.Remove(kShortLane)) << "asked for once";
+  EXPECT_THAT(*platform_.List({"studio", "media"}), ElementsAre(kShortLane));
+  EXPECT_EQ(platform_.Observe(kShortLane).error().kind, ErrorKind::kRetryable);
+  EXPECT_EQ(platform_.SetReplicas(kShortLane, 1).error().kind, ErrorKind::kRetryable);
   EXPECT_EQ(platform_.Apply(Pool(), Pool().lanes[0], 1).error().kind, ErrorKind::kRetryable);
   EXPECT_THAT(api_.writes(), ElementsAre(AllOf(StartsWith("DELETE "), HasSubstr("Foreground"),
                                                HasSubstr(R"("uid":"d-1")"))));
@@ -221,7 +221,7 @@ TEST_F(KubernetesPlatformTest, ChangesByOthersAreAnnouncedAndOurOwnAreNot) {
   Start(json::array({Deployment(3, 4)}));
   ASSERT_THAT(changed(), ElementsAre("studio/media"));
   AnswerPatchWith(Deployment(9, 7));
-  ASSERT_TRUE(platform_.SetReplicas(kKey, 7));
+  ASSERT_TRUE(platform_.SetReplicas(kShortLane, 7));
   const auto event = [](const json& object) {
     return json{{"type", "MODIFIED"}, {"object", object}}.dump();
   };
@@ -229,7 +229,7 @@ TEST_F(KubernetesPlatformTest, ChangesByOthersAreAnnouncedAndOurOwnAreNot) {
   EXPECT_TRUE(Eventually([&] { return changed().size() == 2; }));
   platform_.Stop();
   EXPECT_THAT(changed(), ElementsAre("studio/media", "studio/media"));
-  EXPECT_EQ(platform_.Observe(kKey)->replicas, 1);
+  EXPECT_EQ(platform_.Observe(kShortLane)->replicas, 1);
 }
 
 json Pod(int version, bool ready = true, const char* cost = nullptr) {
@@ -264,7 +264,7 @@ class WorkersTest : public KubernetesPlatformTest {
     Start(json::array({Deployment(3, 1)}));
   }
   PlacedWorker Only() {
-    const Result<Crew> crew = platform_.Workers(kKey);
+    const Result<Crew> crew = platform_.Workers(kShortLane);
     EXPECT_TRUE(crew && crew->placed.size() == 1);
     return crew && !crew->placed.empty() ? crew->placed[0] : PlacedWorker{};
   }
@@ -310,14 +310,14 @@ TEST_F(WorkersTest, ChangesAreAnnounced) {
 TEST_F(WorkersTest, MarkIsOneRequestForExactlyThatPodAndThereAtOnce) {
   StartWith(Pod(3));
   AnswerMarkWith({200, Pod(8, true, "-1000").dump()});
-  ASSERT_TRUE(platform_.Mark(kKey, "media-short-a", kFirstToGo));
+  ASSERT_TRUE(platform_.Mark(kShortLane, "media-short-a", kFirstToGo));
   EXPECT_EQ(Only().marks, kFirstToGo);
   EXPECT_THAT(
       api_.writes(),
       ElementsAre(std::string(kMarkPath) +
                   R"({"metadata":{"annotations":{)"
                   R"("controller.kubernetes.io/pod-deletion-cost":"-1000"},"uid":"w-1"}})"));
-  ASSERT_TRUE(platform_.Mark(kKey, "media-short-a", kFirstToGo));
+  ASSERT_TRUE(platform_.Mark(kShortLane, "media-short-a", kFirstToGo));
   EXPECT_EQ(api_.writes().size(), 1u) << "it has it already";
 }
 
@@ -325,7 +325,7 @@ TEST_F(WorkersTest, EchoOfAMarkIsNotAnnouncedAndALostOneIs) {
   StartWith(Pod(3));
   const std::size_t before = changed().size();
   AnswerMarkWith({200, Pod(8, true, "-1000").dump()});
-  ASSERT_TRUE(platform_.Mark(kKey, "media-short-a", kFirstToGo));
+  ASSERT_TRUE(platform_.Mark(kShortLane, "media-short-a", kFirstToGo));
   api_.PlayPods({.lines = {Event("MODIFIED", Pod(8, true, "-1000")), Event("MODIFIED", Pod(9))}});
   EXPECT_TRUE(Eventually([&] { return !Only().marks.first_to_go; }));
   EXPECT_TRUE(Eventually([&] { return changed().size() == before + 1; }));
@@ -337,7 +337,7 @@ TEST_F(WorkersTest, EchoOfAMarkIsNotAnnouncedAndALostOneIs) {
 TEST_F(WorkersTest, MarkOutlivesALostWatchAndAnOlderList) {
   StartWith(Pod(3));
   AnswerMarkWith({200, Pod(8, true, "-1000").dump()});
-  ASSERT_TRUE(platform_.Mark(kKey, "media-short-a", kFirstToGo));
+  ASSERT_TRUE(platform_.Mark(kShortLane, "media-short-a", kFirstToGo));
   const std::size_t lists = api_.requests().size();
   api_.PlayPods({.lines = {R"({"type":"ERROR","object":{"code":410,"message":"too old"}})"}});
   // List and the watch after it.
@@ -352,9 +352,9 @@ TEST_F(WorkersTest, WorkerThatIsGoneOrEndingCannotBeMarked) {
   json pod = Pod(3);
   pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z";
   StartWith(pod);
-  EXPECT_EQ(platform_.Mark(kKey, "media-short-a", kFirstToGo).error(),
+  EXPECT_EQ(platform_.Mark(kShortLane, "media-short-a", kFirstToGo).error(),
             (Error{ErrorKind::kNotFound, "lane studio/media/short has no worker media-short-a"}));
-  EXPECT_EQ(platform_.Mark(kKey, "nobody", {}).error().kind, ErrorKind::kNotFound);
+  EXPECT_EQ(platform_.Mark(kShortLane, "nobody", {}).error().kind, ErrorKind::kNotFound);
   EXPECT_THAT(api_.writes(), IsEmpty());
 }
 
@@ -370,13 +370,13 @@ class RefusedMarkTest : public WorkersTest, public testing::WithParamInterface<M
 TEST_P(RefusedMarkTest, SaysWhatToDoAndLeavesTheMarksAsTheyWere) {
   StartWith(Pod(3));
   AnswerMarkWith(GetParam().answer);
-  const Result<void> marked = platform_.Mark(kKey, "media-short-a", kFirstToGo);
+  const Result<void> marked = platform_.Mark(kShortLane, "media-short-a", kFirstToGo);
   ASSERT_FALSE(marked);
   EXPECT_EQ(marked.error(), GetParam().error);
   EXPECT_EQ(Only().marks, WorkerMarks());
   // And the next attempt is a request again.
   AnswerMarkWith({200, Pod(8, true, "-1000").dump()});
-  EXPECT_TRUE(platform_.Mark(kKey, "media-short-a", kFirstToGo));
+  EXPECT_TRUE(platform_.Mark(kShortLane, "media-short-a", kFirstToGo));
   EXPECT_EQ(api_.writes().size(), 2u);
 }
 

@@ -19,7 +19,7 @@ std::string Pool(int version, int generation, const char* lanes, const char* mor
          R"(},"spec":{"template":{"spec":{"containers":[{"name":"w","image":"i"}]}},"lanes":)" +
          lanes + "}}";
 }
-std::string Event(const char* type, const std::string& object) {
+std::string PoolLine(const char* type, const std::string& object) {
   return R"({"type":")" + std::string(type) + R"(","object":)" + object + "}";
 }
 
@@ -62,25 +62,27 @@ class KubernetesPoolSourceTest : public testing::Test {
 
 TEST_F(KubernetesPoolSourceTest, ReportsWhatExistsThenWhatHappens) {
   api_.list_body = R"({"metadata":{"resourceVersion":"5"},"items":[)" + Pool(1, 1, kLanes) + "]}";
-  api_.Play(
-      {.lines = {Event("MODIFIED", Pool(6, 2, kLanes)), Event("DELETED", Pool(7, 2, kLanes))}});
+  api_.Play({.lines = {PoolLine("MODIFIED", Pool(6, 2, kLanes)),
+                       PoolLine("DELETED", Pool(7, 2, kLanes))}});
   Start();
   EXPECT_THAT(WaitForLog(4), ElementsAre("pool studio/media 1", "synced", "pool studio/media 2",
                                          "gone studio/media"));
 }
 
 TEST_F(KubernetesPoolSourceTest, StatusAloneIsNoChange) {
-  api_.Play({.lines = {Event("ADDED", Pool(2, 1, kLanes)), Event("MODIFIED", Pool(3, 1, kLanes)),
-                       Event("MODIFIED", Pool(4, 1, kLanes, R"(,"deletionTimestamp":"now")"))}});
+  api_.Play(
+      {.lines = {PoolLine("ADDED", Pool(2, 1, kLanes)), PoolLine("MODIFIED", Pool(3, 1, kLanes)),
+                 PoolLine("MODIFIED", Pool(4, 1, kLanes, R"(,"deletionTimestamp":"now")"))}});
   Start();
   EXPECT_THAT(WaitForLog(3), ElementsAre("synced", "pool studio/media 1", "pool studio/media 1"));
 }
 
 TEST_F(KubernetesPoolSourceTest, UnusablePoolIsReportedOnceUntilItChanges) {
   api_.Play(
-      {.lines = {Event("ADDED", Pool(2, 1, kBroken)), Event("MODIFIED", Pool(3, 1, kBroken)),
-                 Event("MODIFIED", Pool(4, 2, kLanes)), Event("MODIFIED", Pool(5, 3, kBroken)),
-                 Event("DELETED", Pool(6, 3, kBroken))}});
+      {.lines = {PoolLine("ADDED", Pool(2, 1, kBroken)), PoolLine("MODIFIED", Pool(3, 1, kBroken)),
+                 PoolLine("MODIFIED", Pool(4, 2, kLanes)),
+                 PoolLine("MODIFIED", Pool(5, 3, kBroken)),
+                 PoolLine("DELETED", Pool(6, 3, kBroken))}});
   Start();
   EXPECT_THAT(WaitForLog(5), ElementsAre("synced", StartsWith("invalid studio/media spec.lanes[0]"),
                                          "pool studio/media 2", StartsWith("invalid studio/media"),

@@ -71,15 +71,15 @@ TEST(TokenReviewTest, AudiencesAreHandedOn) {
   EXPECT_EQ(review["spec"]["audiences"], json({"lanekeeper"}));
 }
 
-struct Case {
+struct ReviewCase {
   const char* name;
   Result<Answer> token;
   Result<Answer> access;
   ProblemType expected;
 };
 
-class TokenReviewRefusalTest : public testing::TestWithParam<Case> {};
-void PrintTo(const Case& row, std::ostream* out) { *out << row.name; }
+class TokenReviewRefusalTest : public testing::TestWithParam<ReviewCase> {};
+void PrintTo(const ReviewCase& row, std::ostream* out) { *out << row.name; }
 
 TEST_P(TokenReviewRefusalTest, SaysWhoseFaultItIs) {
   ScriptedApi api;
@@ -99,28 +99,31 @@ const Result<Answer> kUser = Answer{201, kAuthenticated};
 INSTANTIATE_TEST_SUITE_P(
     Rows, TokenReviewRefusalTest,
     testing::Values(
-        Case{"AnUnknownTokenIsUnauthenticated",
-             Answer{201, R"({"status":{"authenticated":false,"error":"secret-token is bad"}})"},
-             kYes, ProblemType::kUnauthenticated},
-        Case{"AnEmptyStatusIsUnauthenticated", Answer{201, R"({"status":{}})"}, kYes,
-             ProblemType::kUnauthenticated},
-        Case{"NoIsForbidden", kUser, Answer{201, R"({"status":{"allowed":false}})"},
-             ProblemType::kForbidden},
-        Case{"DeniedWinsOverAllowed", kUser,
-             Answer{201, R"({"status":{"allowed":true,"denied":true}})"}, ProblemType::kForbidden},
-        Case{"AGatewayThatMayNotAskIsUnavailable", Answer{403, "{}"}, kYes,
-             ProblemType::kAuthUnavailable},
-        Case{"AServerThatIsAwayIsUnavailable", Fail(ErrorKind::kRetryable, "connection refused"),
-             kYes, ProblemType::kAuthUnavailable},
-        Case{"AServerThatFailsBetweenIsUnavailable", kUser, Answer{500, "{}"},
-             ProblemType::kAuthUnavailable},
-        Case{"AnAnswerWithoutAStatusIsUnavailable", Answer{201, "{}"}, kYes,
-             ProblemType::kAuthUnavailable},
-        Case{"AnAnswerThatIsNoJsonIsUnavailable", Answer{201, "<html>"}, kYes,
-             ProblemType::kAuthUnavailable},
-        Case{"AUserWithoutANameIsUnavailable",
-             Answer{201, R"({"status":{"authenticated":true,"user":{}}})"}, kYes,
-             ProblemType::kAuthUnavailable}),
+        ReviewCase{
+            "AnUnknownTokenIsUnauthenticated",
+            Answer{201, R"({"status":{"authenticated":false,"error":"secret-token is bad"}})"},
+            kYes, ProblemType::kUnauthenticated},
+        ReviewCase{"AnEmptyStatusIsUnauthenticated", Answer{201, R"({"status":{}})"}, kYes,
+                   ProblemType::kUnauthenticated},
+        ReviewCase{"NoIsForbidden", kUser, Answer{201, R"({"status":{"allowed":false}})"},
+                   ProblemType::kForbidden},
+        ReviewCase{"DeniedWinsOverAllowed", kUser,
+                   Answer{201, R"({"status":{"allowed":true,"denied":true}})"},
+                   ProblemType::kForbidden},
+        ReviewCase{"AGatewayThatMayNotAskIsUnavailable", Answer{403, "{}"}, kYes,
+                   ProblemType::kAuthUnavailable},
+        ReviewCase{"AServerThatIsAwayIsUnavailable",
+                   Fail(ErrorKind::kRetryable, "connection refused"), kYes,
+                   ProblemType::kAuthUnavailable},
+        ReviewCase{"AServerThatFailsBetweenIsUnavailable", kUser, Answer{500, "{}"},
+                   ProblemType::kAuthUnavailable},
+        ReviewCase{"AnAnswerWithoutAStatusIsUnavailable", Answer{201, "{}"}, kYes,
+                   ProblemType::kAuthUnavailable},
+        ReviewCase{"AnAnswerThatIsNoJsonIsUnavailable", Answer{201, "<html>"}, kYes,
+                   ProblemType::kAuthUnavailable},
+        ReviewCase{"AUserWithoutANameIsUnavailable",
+                   Answer{201, R"({"status":{"authenticated":true,"user":{}}})"}, kYes,
+                   ProblemType::kAuthUnavailable}),
     [](const auto& test) { return test.param.name; });
 
 TEST(TokenReviewTest, WithoutATokenNobodyIsAsked) {

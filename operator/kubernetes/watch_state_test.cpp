@@ -30,13 +30,13 @@ Answer Page(int resource_version, const std::vector<std::string>& objects,
   return {200, body + "]}"};
 }
 
-std::string Event(const std::string& type, const std::string& object) {
+std::string EventLine(const std::string& type, const std::string& object) {
   return R"({"type":")" + type + R"(","object":)" + object + "}";
 }
 
 std::string ErrorEvent(int code) {
-  return Event("ERROR",
-               R"({"kind":"Status","code":)" + std::to_string(code) + R"(,"message":"because"})");
+  return EventLine(
+      "ERROR", R"({"kind":"Status","code":)" + std::to_string(code) + R"(,"message":"because"})");
 }
 
 const Answer kEnded{200, ""};
@@ -98,10 +98,10 @@ TEST_F(WatchStateTest, EmptyListIsSyncedToo) {
 TEST_F(WatchStateTest, EventsAreReportedAndMoveTheVersionOn) {
   Sync(10, {Object("a", 1)});
   TakeLog();
-  EXPECT_TRUE(state_.OnLine(Event("ADDED", Object("b", 11))));
-  EXPECT_TRUE(state_.OnLine(Event("MODIFIED", Object("a", 12))));
-  EXPECT_TRUE(state_.OnLine(Event("DELETED", Object("b", 13))));
-  EXPECT_TRUE(state_.OnLine(Event("NEWFANGLED", Object("a", 14))));
+  EXPECT_TRUE(state_.OnLine(EventLine("ADDED", Object("b", 11))));
+  EXPECT_TRUE(state_.OnLine(EventLine("MODIFIED", Object("a", 12))));
+  EXPECT_TRUE(state_.OnLine(EventLine("DELETED", Object("b", 13))));
+  EXPECT_TRUE(state_.OnLine(EventLine("NEWFANGLED", Object("a", 14))));
   EXPECT_THAT(log_, ElementsAre("b@11", "a@12", "b gone@13"));
   state_.OnStreamEnd(kEnded, seconds(1));
   EXPECT_EQ(Next(), "watch resourceVersion=14");
@@ -111,7 +111,7 @@ TEST_F(WatchStateTest, EventsAreReportedAndMoveTheVersionOn) {
 TEST_F(WatchStateTest, BookmarkMovesTheVersionAndReportsNothing) {
   Sync(10, {});
   TakeLog();
-  EXPECT_TRUE(state_.OnLine(Event("BOOKMARK", R"({"metadata":{"resourceVersion":"99"}})")));
+  EXPECT_TRUE(state_.OnLine(EventLine("BOOKMARK", R"({"metadata":{"resourceVersion":"99"}})")));
   EXPECT_THAT(log_, IsEmpty());
   state_.OnStreamEnd(kEnded, seconds(60));
   EXPECT_EQ(Next(), "watch resourceVersion=99");
@@ -120,14 +120,14 @@ TEST_F(WatchStateTest, BookmarkMovesTheVersionAndReportsNothing) {
 TEST_F(WatchStateTest, ObjectsOfTheListAreNotReportedAgainByTheWatch) {
   Sync(10, {Object("a", 1)});
   TakeLog();
-  state_.OnLine(Event("ADDED", Object("a", 1)));
+  state_.OnLine(EventLine("ADDED", Object("a", 1)));
   EXPECT_THAT(log_, IsEmpty());
 }
 
 TEST_F(WatchStateTest, DeletionOfTheUnknownIsNotReported) {
   Sync(10, {});
   TakeLog();
-  EXPECT_TRUE(state_.OnLine(Event("DELETED", Object("ghost", 11))));
+  EXPECT_TRUE(state_.OnLine(EventLine("DELETED", Object("ghost", 11))));
   EXPECT_THAT(log_, IsEmpty());
 }
 
@@ -140,7 +140,7 @@ TEST_F(WatchStateTest, GoneAsAnAnswerLeadsToAList) {
 
 TEST_F(WatchStateTest, GoneInMidStreamLeadsToAList) {
   Sync(10, {});
-  EXPECT_TRUE(state_.OnLine(Event("ADDED", Object("a", 11))));
+  EXPECT_TRUE(state_.OnLine(EventLine("ADDED", Object("a", 11))));
   EXPECT_FALSE(state_.OnLine(ErrorEvent(410)));
   state_.OnStreamEnd(kEnded, seconds(1));
   EXPECT_EQ(Next(), "list limit=2");
@@ -173,7 +173,7 @@ TEST_F(WatchStateTest, ListThatGrewTooOldBetweenPagesStartsOver) {
 TEST_F(WatchStateTest, ServerErrorInMidStreamGoesOnFromTheLastVersion) {
   for (const int code : {429, 500}) {
     Sync(10, {});
-    EXPECT_TRUE(state_.OnLine(Event("ADDED", Object("a", 20))));
+    EXPECT_TRUE(state_.OnLine(EventLine("ADDED", Object("a", 20))));
     EXPECT_FALSE(state_.OnLine(ErrorEvent(code)));
     state_.OnStreamEnd(kEnded, seconds(1));
     EXPECT_EQ(Next(), "watch resourceVersion=20");
@@ -186,7 +186,7 @@ TEST_F(WatchStateTest, BrokenLineEndsTheStreamAndKeepsTheVersion) {
   Sync(10, {});
   for (const char* line : {"{\"type\":\"ADDED\",\"obj", "[]", "{}", "{\"type\":\"ADDED\"}", "7",
                            "{\"type\":1,\"object\":{}}"}) {
-    EXPECT_TRUE(state_.OnLine(Event("BOOKMARK", R"({"metadata":{"resourceVersion":"11"}})")));
+    EXPECT_TRUE(state_.OnLine(EventLine("BOOKMARK", R"({"metadata":{"resourceVersion":"11"}})")));
     EXPECT_FALSE(state_.OnLine(line)) << line;
     state_.OnStreamEnd(kEnded, seconds(1));
     EXPECT_EQ(Next(), "watch resourceVersion=11");
@@ -214,7 +214,7 @@ TEST_F(WatchStateTest, RecoveryForgetsTheFailures) {
   state_.OnStreamEnd(kNoConnection, seconds(0));
   EXPECT_EQ(state_.failures(), 2);
   Next();
-  state_.OnLine(Event("BOOKMARK", R"({"metadata":{"resourceVersion":"11"}})"));
+  state_.OnLine(EventLine("BOOKMARK", R"({"metadata":{"resourceVersion":"11"}})"));
   EXPECT_EQ(state_.failures(), 0);
 }
 
@@ -246,7 +246,7 @@ TEST_F(WatchStateTest, WatchesWithoutEvenABookmarkLeadToAList) {
   Sync(1000, {});
   state_.OnStreamEnd(kEnded, seconds(120));
   EXPECT_EQ(Next(), "watch resourceVersion=1000");
-  state_.OnLine(Event("BOOKMARK", R"({"metadata":{"resourceVersion":"1000"}})"));
+  state_.OnLine(EventLine("BOOKMARK", R"({"metadata":{"resourceVersion":"1000"}})"));
   state_.OnStreamEnd(kEnded, seconds(120));
   EXPECT_EQ(Next(), "watch resourceVersion=1000");
   state_.OnStreamEnd(kEnded, seconds(120));

@@ -283,15 +283,15 @@ TEST(ParseWorkerPool, TemplatePassesThroughUntouched) {
   EXPECT_EQ(json::parse(pool->lanes[0].template_json), pod_template);
 }
 
-struct RefusalCase {
+struct PoolRefusalCase {
   const char* name;
   const char* pointer;  // Where to put
   const char* value;    // what, as JSON.
   const char* message;
 };
-void PrintTo(const RefusalCase& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const PoolRefusalCase& row, std::ostream* out) { *out << row.name; }
 
-class RefusedPoolTest : public testing::TestWithParam<RefusalCase> {};
+class RefusedPoolTest : public testing::TestWithParam<PoolRefusalCase> {};
 
 TEST_P(RefusedPoolTest, NamesTheField) {
   json manifest = Manifest(R"([{"name":"a"},{"name":"b"}])");
@@ -304,162 +304,181 @@ TEST_P(RefusedPoolTest, NamesTheField) {
 INSTANTIATE_TEST_SUITE_P(
     Rows, RefusedPoolTest,
     testing::Values(
-        RefusalCase{
+        PoolRefusalCase{
             "NoObject", "", "7",
             "manifest: must be an object, is a number; metadata: is missing; spec: is missing"},
-        RefusalCase{"NoSpec", "/spec", "null", "spec: is missing"},
-        RefusalCase{"SpecIsAList", "/spec", "[]",
-                    "spec: must be an object, is a list; spec: is missing"},
-        RefusalCase{"NameMissing", "/metadata/name", "null", "metadata.name: is missing"},
-        RefusalCase{"NameTooLong", "/metadata/name", R"("a234567890123456789012345678901")",
-                    "metadata.name: must be at most 30 characters: <pool>-<lane> becomes the name "
-                    "of a Deployment"},
-        RefusalCase{"NoLanes", "/spec/lanes", "[]", "spec.lanes: must have 1 to 16 entries, has 0"},
-        RefusalCase{"LanesNoList", "/spec/lanes", "{}",
-                    "spec.lanes: must be a list, is an object; spec.lanes: must have 1 to 16 "
-                    "entries, has 0"},
-        RefusalCase{
+        PoolRefusalCase{"NoSpec", "/spec", "null", "spec: is missing"},
+        PoolRefusalCase{"SpecIsAList", "/spec", "[]",
+                        "spec: must be an object, is a list; spec: is missing"},
+        PoolRefusalCase{"NameMissing", "/metadata/name", "null", "metadata.name: is missing"},
+        PoolRefusalCase{
+            "NameTooLong", "/metadata/name", R"("a234567890123456789012345678901")",
+            "metadata.name: must be at most 30 characters: <pool>-<lane> becomes the name "
+            "of a Deployment"},
+        PoolRefusalCase{"NoLanes", "/spec/lanes", "[]",
+                        "spec.lanes: must have 1 to 16 entries, has 0"},
+        PoolRefusalCase{"LanesNoList", "/spec/lanes", "{}",
+                        "spec.lanes: must be a list, is an object; spec.lanes: must have 1 to 16 "
+                        "entries, has 0"},
+        PoolRefusalCase{
             "LaneNoObject", "/spec/lanes/1", "7",
             "spec.lanes[1]: must be an object, is a number; spec.lanes[1].name: is missing"},
-        RefusalCase{"LaneNameTwice", "/spec/lanes/1/name", R"("a")",
-                    "spec.lanes[1].name: \"a\" is used twice"},
-        RefusalCase{"ClassUnknown", "/spec/lanes/1/class", R"("short")",
-                    "spec.lanes[1].class: \"short\" is not one of Short, Long, Gpu"},
-        RefusalCase{"ClassNumber", "/spec/lanes/1/class", "1",
-                    "spec.lanes[1].class: must be a string, is a number"},
-        RefusalCase{"RoutesNoList", "/spec/routes", "{}",
-                    "spec.routes: must be a list, is an object"},
-        RefusalCase{"RouteWithNothing", "/spec/routes", "[{}]",
-                    "spec.routes[0].type: is missing; spec.routes[0].lane: is missing"},
-        RefusalCase{"RouteTypeWithSpace", "/spec/routes", R"([{"type":"a b","lane":"a"}])",
-                    "spec.routes[0].type: must be at most 128 letters, digits and characters of "
-                    ". _ - / :"},
-        RefusalCase{"RouteTypeTwice", "/spec/routes",
-                    R"([{"type":"x","lane":"a"},{"type":"x","lane":"b"}])",
-                    "spec.routes[1].type: \"x\" has a route already"},
-        RefusalCase{"RouteToNobody", "/spec/routes", R"([{"type":"x","lane":"c"}])",
-                    "spec.routes[0].lane: \"c\" is not a lane of the pool"},
-        RefusalCase{"RoutingUnknown", "/spec/routing", R"("Random")",
-                    "spec.routing: \"Random\" is not one of Routes, Learned"},
-        RefusalCase{"AdmissionNoObject", "/spec/lanes/1/admission", "7",
-                    "spec.lanes[1].admission: must be an object, is a number"},
-        RefusalCase{"AdmissionWaitZero", "/spec/lanes/1/admission/maxWait", R"("0s")",
-                    "spec.lanes[1].admission.maxWait: must be at least 1ms and at most 168h, is "
-                    "0s"},
-        RefusalCase{"AdmissionPerCallerZero", "/spec/lanes/1/admission/maxPerCaller", "0",
-                    "spec.lanes[1].admission.maxPerCaller: must be at least 1, is 0"},
-        RefusalCase{"MaxZero", "/spec/lanes/1/workers/max", "0",
-                    "spec.lanes[1].workers.max: must be at least 1, is 0"},
-        RefusalCase{"MaxHuge", "/spec/lanes/1/workers/max", "18446744073709551615",
-                    "spec.lanes[1].workers.max: must be at most 10000, is 18446744073709551615"},
-        RefusalCase{"MaxFraction", "/spec/lanes/1/workers/max", "1.5",
-                    "spec.lanes[1].workers.max: must be a whole number, is 1.5"},
-        RefusalCase{"MaxText", "/spec/lanes/1/workers/max", R"("5")",
-                    "spec.lanes[1].workers.max: must be a whole number, is a string"},
-        RefusalCase{"MinOverMax", "/spec/lanes/1/workers/min", "11",
-                    "spec.lanes[1].workers.min: must not be more than max (default 10)"},
-        RefusalCase{"MinNegative", "/spec/lanes/1/workers/min", "-1",
-                    "spec.lanes[1].workers.min: must be at least 0, is -1"},
-        RefusalCase{"SlotsTooMany", "/spec/lanes/1/workers/slots", "1025",
-                    "spec.lanes[1].workers.slots: must be at most 1024, is 1025"},
-        RefusalCase{"GraceTooShort", "/spec/lanes/1/workers/grace", R"("999ms")",
-                    "spec.lanes[1].workers.grace: must be at least 1s and at most 169h, is 999ms"},
-        RefusalCase{"TimeoutZero", "/spec/lanes/1/jobs/timeout", R"("0s")",
-                    "spec.lanes[1].jobs.timeout: must be at least 1ms and at most 168h, is 0s"},
-        RefusalCase{"TimeoutWords", "/spec/lanes/1/jobs/timeout", R"("soon")",
-                    "spec.lanes[1].jobs.timeout: \"soon\" is not a duration; write it like 30s, "
-                    "5m, 6h or 1h30m"},
-        RefusalCase{"TimeoutNumber", "/spec/lanes/1/jobs/timeout", "30",
-                    "spec.lanes[1].jobs.timeout: must be a duration such as \"30s\", is a number"},
-        RefusalCase{"AttemptsZero", "/spec/lanes/1/jobs/attempts", "0",
-                    "spec.lanes[1].jobs.attempts: must be at least 1, is 0"},
-        RefusalCase{"CrashesZero", "/spec/lanes/1/jobs/crashes", "0",
-                    "spec.lanes[1].jobs.crashes: must be at least 1, is 0"},
-        RefusalCase{"TrackingUnknown", "/spec/lanes/1/jobs/tracking", R"("full")",
-                    "spec.lanes[1].jobs.tracking: \"full\" is not one of Full, Failures, None"},
-        RefusalCase{"OverrunWithoutALane", "/spec/lanes/1/jobs/onOverrun", "{}",
-                    "spec.lanes[1].jobs.onOverrun.moveTo: is missing"},
-        RefusalCase{"OverrunToNobody", "/spec/lanes/1/jobs/onOverrun", R"({"moveTo":"c"})",
-                    "spec.lanes[1].jobs.onOverrun.moveTo: \"c\" is not another lane of the pool"},
-        RefusalCase{"OverrunToItself", "/spec/lanes/1/jobs/onOverrun", R"({"moveTo":"b"})",
-                    "spec.lanes[1].jobs.onOverrun.moveTo: \"b\" is not another lane of the pool"},
-        RefusalCase{"OverrunWithoutRecords", "/spec/lanes/1/jobs",
-                    R"({"tracking":"None","onOverrun":{"moveTo":"a"}})",
-                    "spec.lanes[1].jobs.onOverrun: needs the jobs' records: set tracking to Full "
-                    "or Failures"},
-        RefusalCase{"BackoffBackwards", "/spec/lanes/1/jobs/backoff/initial", R"("6m")",
-                    "spec.lanes[1].jobs.backoff.initial: must not be more than max (default 5m)"},
-        RefusalCase{"TwoReplicas", "/spec/lanes/1/queue/replicas", "2",
-                    "spec.lanes[1].queue.replicas: must be 1, 3 or 5, is 2"},
-        RefusalCase{"StreamWithoutConsumer", "/spec/lanes/1/queue/stream", R"("S")",
-                    "spec.lanes[1].queue.consumer: is required: stream and consumer are set "
-                    "together"},
-        RefusalCase{"StreamWithDepth", "/spec/lanes/1/queue",
-                    R"({"stream":"S","consumer":"C","maxDepth":1})",
-                    "spec.lanes[1].queue.maxDepth: cannot be set for an existing stream: it "
-                    "belongs to that stream"},
-        RefusalCase{"StreamWithADot", "/spec/lanes/1/queue", R"({"stream":"a.b","consumer":"C"})",
-                    "spec.lanes[1].queue.stream: must be 1 to 255 characters without white space "
-                    "and none of . * > / \\"},
-        RefusalCase{"StreamOfAnotherPool", "/spec/lanes/1/queue",
-                    R"({"stream":"LK_other_mail_short","consumer":"workers"})",
-                    "spec.lanes[1].queue.stream: must not start with LK_ or KV_LK_: these are "
-                    "Lanekeeper's own"},
-        RefusalCase{"StreamOfAllRecords", "/spec/lanes/1/queue",
-                    R"({"stream":"KV_LK_jobs","consumer":"workers"})",
-                    "spec.lanes[1].queue.stream: must not start with LK_ or KV_LK_: these are "
-                    "Lanekeeper's own"},
-        RefusalCase{"JobsPerWorkerZero", "/spec/lanes/1/scaling/jobsPerWorker", "0",
-                    "spec.lanes[1].scaling.jobsPerWorker: must be at least 1, is 0"},
-        RefusalCase{"WindowTooLong", "/spec/lanes/1/scaling/scaleDownWindow", R"("25h")",
-                    "spec.lanes[1].scaling.scaleDownWindow: must be at least 1ms and at most 24h, "
-                    "is 25h"},
-        RefusalCase{"WaitAndDepthPolicy", "/spec/lanes/1/scaling",
-                    R"({"targetWait":"2m","jobsPerWorker":4})",
-                    "spec.lanes[1].scaling.targetWait: cannot be set together with jobsPerWorker: "
-                    "each is a policy of its own; leave one of them out"},
-        RefusalCase{"TargetWaitZero", "/spec/lanes/1/scaling/targetWait", R"("0s")",
-                    "spec.lanes[1].scaling.targetWait: must be at least 1ms and at most 168h, is "
-                    "0s"},
-        RefusalCase{"ModeUnknown", "/spec/lanes/1/scaling/mode", R"("Shadow")",
-                    "spec.lanes[1].scaling.mode: \"Shadow\" is not one of Act, Observe"},
-        RefusalCase{"BudgetOfNoWorker", "/spec/budget/workers", "0",
-                    "spec.budget.workers: must be at least 1, is 0"},
-        RefusalCase{"BudgetOfTooManyGpus", "/spec/budget/gpus", "100001",
-                    "spec.budget.gpus: must be at most 100000, is 100001"},
-        RefusalCase{"HalfACpuAsANumber", "/spec/template/spec/containers/0/resources",
-                    R"({"limits":{"cpu":0.5}})",
-                    "spec.template.spec.containers[0].resources.limits.cpu: must be a string or a "
-                    "whole number: write half a CPU as 500m"},
-        RefusalCase{"DeletionCostInTheTemplate", "/spec/template/metadata/annotations",
-                    R"({"controller.kubernetes.io/pod-deletion-cost":"5"})",
-                    "spec.template.metadata.annotations.controller.kubernetes.io/"
-                    "pod-deletion-cost: is set by the operator, for workers that may go first"},
-        RefusalCase{"ReservedAnnotation", "/spec/template/metadata/annotations",
-                    R"({"lanekeeper.dev/shield":"x"})",
-                    "spec.template.metadata.annotations.lanekeeper.dev/shield: annotation keys "
-                    "that start with lanekeeper.dev/ are reserved for the operator"},
-        RefusalCase{"PausedText", "/spec/paused", R"("yes")",
-                    "spec.paused: must be true or false, is a string"},
-        RefusalCase{"DeletePolicy", "/spec/queue/deletePolicy", R"("Orphan")",
-                    "spec.queue.deletePolicy: \"Orphan\" is not one of Retain, Delete"},
-        RefusalCase{"NoTemplate", "/spec/template", "null",
-                    "spec.template: is required unless every lane has a template of its own"},
-        RefusalCase{"NoContainers", "/spec/template/spec/containers", "[]",
-                    "spec.template.spec.containers: must have 1 to 16 entries, has 0"},
-        RefusalCase{"ContainerWithoutImage", "/spec/template/spec/containers/0/image", "null",
-                    "spec.template.spec.containers[0].image: is missing"},
-        RefusalCase{"ReservedVariable", "/spec/template/spec/containers/0/env",
-                    R"([{"name":"LANEKEEPER_LANE","value":"x"}])",
-                    "spec.template.spec.containers[0].env[0].name: \"LANEKEEPER_LANE\": names that "
-                    "start with LANEKEEPER_ are reserved for the operator"},
-        RefusalCase{"ReservedLabel", "/spec/template/metadata/labels",
-                    R"({"lanekeeper.dev/lane":"x"})",
-                    "spec.template.metadata.labels.lanekeeper.dev/lane: label keys that start with "
-                    "lanekeeper.dev/ are reserved for the operator"},
-        RefusalCase{"GraceInTheTemplate", "/spec/template/spec/terminationGracePeriodSeconds", "5",
-                    "spec.template.spec.terminationGracePeriodSeconds: is set by the operator: use "
-                    "workers.grace of the lane"}),
+        PoolRefusalCase{"LaneNameTwice", "/spec/lanes/1/name", R"("a")",
+                        "spec.lanes[1].name: \"a\" is used twice"},
+        PoolRefusalCase{"ClassUnknown", "/spec/lanes/1/class", R"("short")",
+                        "spec.lanes[1].class: \"short\" is not one of Short, Long, Gpu"},
+        PoolRefusalCase{"ClassNumber", "/spec/lanes/1/class", "1",
+                        "spec.lanes[1].class: must be a string, is a number"},
+        PoolRefusalCase{"RoutesNoList", "/spec/routes", "{}",
+                        "spec.routes: must be a list, is an object"},
+        PoolRefusalCase{"RouteWithNothing", "/spec/routes", "[{}]",
+                        "spec.routes[0].type: is missing; spec.routes[0].lane: is missing"},
+        PoolRefusalCase{
+            "RouteTypeWithSpace", "/spec/routes", R"([{"type":"a b","lane":"a"}])",
+            "spec.routes[0].type: must be at most 128 letters, digits and characters of "
+            ". _ - / :"},
+        PoolRefusalCase{"RouteTypeTwice", "/spec/routes",
+                        R"([{"type":"x","lane":"a"},{"type":"x","lane":"b"}])",
+                        "spec.routes[1].type: \"x\" has a route already"},
+        PoolRefusalCase{"RouteToNobody", "/spec/routes", R"([{"type":"x","lane":"c"}])",
+                        "spec.routes[0].lane: \"c\" is not a lane of the pool"},
+        PoolRefusalCase{"RoutingUnknown", "/spec/routing", R"("Random")",
+                        "spec.routing: \"Random\" is not one of Routes, Learned"},
+        PoolRefusalCase{"AdmissionNoObject", "/spec/lanes/1/admission", "7",
+                        "spec.lanes[1].admission: must be an object, is a number"},
+        PoolRefusalCase{
+            "AdmissionWaitZero", "/spec/lanes/1/admission/maxWait", R"("0s")",
+            "spec.lanes[1].admission.maxWait: must be at least 1ms and at most 168h, is "
+            "0s"},
+        PoolRefusalCase{"AdmissionPerCallerZero", "/spec/lanes/1/admission/maxPerCaller", "0",
+                        "spec.lanes[1].admission.maxPerCaller: must be at least 1, is 0"},
+        PoolRefusalCase{"MaxZero", "/spec/lanes/1/workers/max", "0",
+                        "spec.lanes[1].workers.max: must be at least 1, is 0"},
+        PoolRefusalCase{
+            "MaxHuge", "/spec/lanes/1/workers/max", "18446744073709551615",
+            "spec.lanes[1].workers.max: must be at most 10000, is 18446744073709551615"},
+        PoolRefusalCase{"MaxFraction", "/spec/lanes/1/workers/max", "1.5",
+                        "spec.lanes[1].workers.max: must be a whole number, is 1.5"},
+        PoolRefusalCase{"MaxText", "/spec/lanes/1/workers/max", R"("5")",
+                        "spec.lanes[1].workers.max: must be a whole number, is a string"},
+        PoolRefusalCase{"MinOverMax", "/spec/lanes/1/workers/min", "11",
+                        "spec.lanes[1].workers.min: must not be more than max (default 10)"},
+        PoolRefusalCase{"MinNegative", "/spec/lanes/1/workers/min", "-1",
+                        "spec.lanes[1].workers.min: must be at least 0, is -1"},
+        PoolRefusalCase{"SlotsTooMany", "/spec/lanes/1/workers/slots", "1025",
+                        "spec.lanes[1].workers.slots: must be at most 1024, is 1025"},
+        PoolRefusalCase{
+            "GraceTooShort", "/spec/lanes/1/workers/grace", R"("999ms")",
+            "spec.lanes[1].workers.grace: must be at least 1s and at most 169h, is 999ms"},
+        PoolRefusalCase{"TimeoutZero", "/spec/lanes/1/jobs/timeout", R"("0s")",
+                        "spec.lanes[1].jobs.timeout: must be at least 1ms and at most 168h, is 0s"},
+        PoolRefusalCase{
+            "TimeoutWords", "/spec/lanes/1/jobs/timeout", R"("soon")",
+            "spec.lanes[1].jobs.timeout: \"soon\" is not a duration; write it like 30s, "
+            "5m, 6h or 1h30m"},
+        PoolRefusalCase{
+            "TimeoutNumber", "/spec/lanes/1/jobs/timeout", "30",
+            "spec.lanes[1].jobs.timeout: must be a duration such as \"30s\", is a number"},
+        PoolRefusalCase{"AttemptsZero", "/spec/lanes/1/jobs/attempts", "0",
+                        "spec.lanes[1].jobs.attempts: must be at least 1, is 0"},
+        PoolRefusalCase{"CrashesZero", "/spec/lanes/1/jobs/crashes", "0",
+                        "spec.lanes[1].jobs.crashes: must be at least 1, is 0"},
+        PoolRefusalCase{"TrackingUnknown", "/spec/lanes/1/jobs/tracking", R"("full")",
+                        "spec.lanes[1].jobs.tracking: \"full\" is not one of Full, Failures, None"},
+        PoolRefusalCase{"OverrunWithoutALane", "/spec/lanes/1/jobs/onOverrun", "{}",
+                        "spec.lanes[1].jobs.onOverrun.moveTo: is missing"},
+        PoolRefusalCase{
+            "OverrunToNobody", "/spec/lanes/1/jobs/onOverrun", R"({"moveTo":"c"})",
+            "spec.lanes[1].jobs.onOverrun.moveTo: \"c\" is not another lane of the pool"},
+        PoolRefusalCase{
+            "OverrunToItself", "/spec/lanes/1/jobs/onOverrun", R"({"moveTo":"b"})",
+            "spec.lanes[1].jobs.onOverrun.moveTo: \"b\" is not another lane of the pool"},
+        PoolRefusalCase{
+            "OverrunWithoutRecords", "/spec/lanes/1/jobs",
+            R"({"tracking":"None","onOverrun":{"moveTo":"a"}})",
+            "spec.lanes[1].jobs.onOverrun: needs the jobs' records: set tracking to Full "
+            "or Failures"},
+        PoolRefusalCase{
+            "BackoffBackwards", "/spec/lanes/1/jobs/backoff/initial", R"("6m")",
+            "spec.lanes[1].jobs.backoff.initial: must not be more than max (default 5m)"},
+        PoolRefusalCase{"TwoReplicas", "/spec/lanes/1/queue/replicas", "2",
+                        "spec.lanes[1].queue.replicas: must be 1, 3 or 5, is 2"},
+        PoolRefusalCase{"StreamWithoutConsumer", "/spec/lanes/1/queue/stream", R"("S")",
+                        "spec.lanes[1].queue.consumer: is required: stream and consumer are set "
+                        "together"},
+        PoolRefusalCase{"StreamWithDepth", "/spec/lanes/1/queue",
+                        R"({"stream":"S","consumer":"C","maxDepth":1})",
+                        "spec.lanes[1].queue.maxDepth: cannot be set for an existing stream: it "
+                        "belongs to that stream"},
+        PoolRefusalCase{
+            "StreamWithADot", "/spec/lanes/1/queue", R"({"stream":"a.b","consumer":"C"})",
+            "spec.lanes[1].queue.stream: must be 1 to 255 characters without white space "
+            "and none of . * > / \\"},
+        PoolRefusalCase{"StreamOfAnotherPool", "/spec/lanes/1/queue",
+                        R"({"stream":"LK_other_mail_short","consumer":"workers"})",
+                        "spec.lanes[1].queue.stream: must not start with LK_ or KV_LK_: these are "
+                        "Lanekeeper's own"},
+        PoolRefusalCase{"StreamOfAllRecords", "/spec/lanes/1/queue",
+                        R"({"stream":"KV_LK_jobs","consumer":"workers"})",
+                        "spec.lanes[1].queue.stream: must not start with LK_ or KV_LK_: these are "
+                        "Lanekeeper's own"},
+        PoolRefusalCase{"JobsPerWorkerZero", "/spec/lanes/1/scaling/jobsPerWorker", "0",
+                        "spec.lanes[1].scaling.jobsPerWorker: must be at least 1, is 0"},
+        PoolRefusalCase{
+            "WindowTooLong", "/spec/lanes/1/scaling/scaleDownWindow", R"("25h")",
+            "spec.lanes[1].scaling.scaleDownWindow: must be at least 1ms and at most 24h, "
+            "is 25h"},
+        PoolRefusalCase{
+            "WaitAndDepthPolicy", "/spec/lanes/1/scaling",
+            R"({"targetWait":"2m","jobsPerWorker":4})",
+            "spec.lanes[1].scaling.targetWait: cannot be set together with jobsPerWorker: "
+            "each is a policy of its own; leave one of them out"},
+        PoolRefusalCase{
+            "TargetWaitZero", "/spec/lanes/1/scaling/targetWait", R"("0s")",
+            "spec.lanes[1].scaling.targetWait: must be at least 1ms and at most 168h, is "
+            "0s"},
+        PoolRefusalCase{"ModeUnknown", "/spec/lanes/1/scaling/mode", R"("Shadow")",
+                        "spec.lanes[1].scaling.mode: \"Shadow\" is not one of Act, Observe"},
+        PoolRefusalCase{"BudgetOfNoWorker", "/spec/budget/workers", "0",
+                        "spec.budget.workers: must be at least 1, is 0"},
+        PoolRefusalCase{"BudgetOfTooManyGpus", "/spec/budget/gpus", "100001",
+                        "spec.budget.gpus: must be at most 100000, is 100001"},
+        PoolRefusalCase{
+            "HalfACpuAsANumber", "/spec/template/spec/containers/0/resources",
+            R"({"limits":{"cpu":0.5}})",
+            "spec.template.spec.containers[0].resources.limits.cpu: must be a string or a "
+            "whole number: write half a CPU as 500m"},
+        PoolRefusalCase{"DeletionCostInTheTemplate", "/spec/template/metadata/annotations",
+                        R"({"controller.kubernetes.io/pod-deletion-cost":"5"})",
+                        "spec.template.metadata.annotations.controller.kubernetes.io/"
+                        "pod-deletion-cost: is set by the operator, for workers that may go first"},
+        PoolRefusalCase{"ReservedAnnotation", "/spec/template/metadata/annotations",
+                        R"({"lanekeeper.dev/shield":"x"})",
+                        "spec.template.metadata.annotations.lanekeeper.dev/shield: annotation keys "
+                        "that start with lanekeeper.dev/ are reserved for the operator"},
+        PoolRefusalCase{"PausedText", "/spec/paused", R"("yes")",
+                        "spec.paused: must be true or false, is a string"},
+        PoolRefusalCase{"DeletePolicy", "/spec/queue/deletePolicy", R"("Orphan")",
+                        "spec.queue.deletePolicy: \"Orphan\" is not one of Retain, Delete"},
+        PoolRefusalCase{"NoTemplate", "/spec/template", "null",
+                        "spec.template: is required unless every lane has a template of its own"},
+        PoolRefusalCase{"NoContainers", "/spec/template/spec/containers", "[]",
+                        "spec.template.spec.containers: must have 1 to 16 entries, has 0"},
+        PoolRefusalCase{"ContainerWithoutImage", "/spec/template/spec/containers/0/image", "null",
+                        "spec.template.spec.containers[0].image: is missing"},
+        PoolRefusalCase{
+            "ReservedVariable", "/spec/template/spec/containers/0/env",
+            R"([{"name":"LANEKEEPER_LANE","value":"x"}])",
+            "spec.template.spec.containers[0].env[0].name: \"LANEKEEPER_LANE\": names that "
+            "start with LANEKEEPER_ are reserved for the operator"},
+        PoolRefusalCase{
+            "ReservedLabel", "/spec/template/metadata/labels", R"({"lanekeeper.dev/lane":"x"})",
+            "spec.template.metadata.labels.lanekeeper.dev/lane: label keys that start with "
+            "lanekeeper.dev/ are reserved for the operator"},
+        PoolRefusalCase{
+            "GraceInTheTemplate", "/spec/template/spec/terminationGracePeriodSeconds", "5",
+            "spec.template.spec.terminationGracePeriodSeconds: is set by the operator: use "
+            "workers.grace of the lane"}),
     [](const auto& test) { return test.param.name; });
 
 struct OverrunCase {

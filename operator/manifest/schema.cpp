@@ -8,6 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include "operator/manifest/shown.h"
+
 namespace lanekeeper {
 namespace {
 
@@ -17,13 +19,6 @@ using nlohmann::json;
 constexpr int kDepthMax = 64;
 // A pattern is tried on no longer text: std::regex needs stack by the length of it.
 constexpr std::size_t kPatternBytesMax = 4096;
-constexpr std::size_t kShownBytesMax = 80;
-
-std::string Shown(const json& value) {
-  std::string text = value.dump(-1, ' ', false, json::error_handler_t::replace);
-  if (text.size() > kShownBytesMax) text = text.substr(0, kShownBytesMax) + "…";
-  return text;
-}
 
 std::size_t CodePoints(const std::string& text) {
   return static_cast<std::size_t>(
@@ -179,7 +174,7 @@ class Checker {
     if (pattern == nullptr || text.size() > kPatternBytesMax) return;
     const auto& expression = pattern->get_ref<const std::string&>();
     if (!std::regex_search(text, std::regex(expression, std::regex::ECMAScript))) {
-      Refuse(path, "must match " + expression + ", is " + Shown(text));
+      Refuse(path, "must match " + expression + ", is " + Shown(json(text)));
     }
   }
 

@@ -15,7 +15,7 @@ namespace lanekeeper {
 namespace {
 
 // Deeper than any pod template; a file that nests without end must not take the stack with it.
-constexpr int kDepthMax = 64;
+constexpr int kNestingMax = 64;
 // Values after aliases are followed: 16 lanes with everything they may have come to a tenth.
 constexpr std::size_t kValuesMax = 200'000;
 // Fields of one object: an object that keeps its order finds a field by looking at all of them.
@@ -91,7 +91,7 @@ template <typename Json>
 class Reader {
  public:
   Json Read(const YAML::Node& node, int depth) {
-    if (depth > kDepthMax) throw YAML::Exception(node.Mark(), "nested too deeply");
+    if (depth > kNestingMax) throw YAML::Exception(node.Mark(), "nested too deeply");
     if (++values_ > kValuesMax) {
       throw YAML::Exception(
           node.Mark(), "more than " + std::to_string(kValuesMax) + " values, aliases followed");

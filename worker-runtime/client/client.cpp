@@ -67,6 +67,9 @@ std::string JobsPath(const PoolName& pool) {
          "/jobs";
 }
 std::string JobPath(std::string_view id) { return "/v1/jobs/" + PercentEncode(id); }
+std::string JobPath(const PoolName& pool, std::string_view id) {
+  return JobsPath(pool) + "/" + PercentEncode(id);
+}
 
 // A structured-field string: the key in quotes.
 std::string QuotedKey(std::string_view key) {
@@ -105,14 +108,16 @@ class Client::Impl {
   std::vector<ClientResult<SubmittedJob>> SubmitMany(const PoolName& pool,
                                                      const std::vector<NewJob>& jobs);
 
-  ClientResult<JobStatus> Get(std::string_view id) {
+  ClientResult<JobStatus> Get(std::string_view id) { return Get(JobPath(id), id); }
+  ClientResult<JobStatus> Get(const std::string& path, std::string_view id) {
     return Read<JobStatus>(
-        Call({.method = "GET", .path = JobPath(id), .headers = {}, .content_type = {}, .body = {}}),
+        Call({.method = "GET", .path = path, .headers = {}, .content_type = {}, .body = {}}),
         client::ReadJobStatus, "reading job " + std::string(id));
   }
 
   ClientResult<JobStatus> Wait(std::string_view id, milliseconds time);
-  ClientResult<JobStatus> Watch(std::string_view id, milliseconds time,
+  // `path`: of the job.
+  ClientResult<JobStatus> Watch(const std::string& path, std::string_view id, milliseconds time,
                                 const std::function<bool(const JobStatus&)>& changed,
                                 const std::stop_token& stop);
 
@@ -288,7 +293,8 @@ ClientResult<JobStatus> Client::Impl::Wait(std::string_view id, milliseconds tim
   }
 }
 
-ClientResult<JobStatus> Client::Impl::Watch(std::string_view id, milliseconds time,
+ClientResult<JobStatus> Client::Impl::Watch(const std::string& path, std::string_view id,
+                                            milliseconds time,
                                             const std::function<bool(const JobStatus&)>& changed,
                                             const std::stop_token& stop) {
   const MonotonicTime deadline = In(time);
@@ -308,7 +314,7 @@ ClientResult<JobStatus> Client::Impl::Watch(std::string_view id, milliseconds ti
   for (int failures = 0;;) {
     client::EventStream events(kEventBytesMax);
     HttpRequest request{.method = "GET",
-                        .path = JobPath(id) + "/events",
+                        .path = path + "/events",
                         .headers = {{"Accept", "text/event-stream"}},
                         .content_type = {},
                         .body = {}};
@@ -324,7 +330,7 @@ ClientResult<JobStatus> Client::Impl::Watch(std::string_view id, milliseconds ti
           return !refused && !over;
         });
     if (last && last->Ended()) return *last;
-    if (over) return Get(id);  // It had ended before the event this began after.
+    if (over) return Get(path, id);  // It had ended before the event this began after.
     if (refused || stop.stop_requested()) {
       return tl::unexpected<ClientError>(NotEnded(id, "the watch was stopped"));
     }
@@ -386,7 +392,14 @@ ClientResult<JobStatus> Client::Wait(std::string_view id, milliseconds deadline)
 ClientResult<JobStatus> Client::Watch(std::string_view id, milliseconds deadline,
                                       const std::function<bool(const JobStatus&)>& changed,
                                       const std::stop_token& stop) {
-  return impl_->Watch(id, deadline, changed, stop);
+  return impl_->Watch(JobPath(id), id, deadline, changed, stop);
+}
+
+ClientResult<JobStatus> Client::Watch(const PoolName& pool, std::string_view id,
+                                      milliseconds deadline,
+                                      const std::function<bool(const JobStatus&)>& changed,
+                                      const std::stop_token& stop) {
+  return impl_->Watch(JobPath(pool, id), id, deadline, changed, stop);
 }
 
 ClientResult<JobStatus> Client::Cancel(std::string_view id) { return impl_->Cancel(id); }

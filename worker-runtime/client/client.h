@@ -145,6 +145,11 @@ class Client {
   ClientResult<JobStatus> Watch(std::string_view id, std::chrono::milliseconds deadline,
                                 const std::function<bool(const JobStatus&)>& changed,
                                 const std::stop_token& stop = {});
+  // The same, for an id that does not say its pool: one that no gateway has given.
+  ClientResult<JobStatus> Watch(const PoolName& pool, std::string_view id,
+                                std::chrono::milliseconds deadline,
+                                const std::function<bool(const JobStatus&)>& changed,
+                                const std::stop_token& stop = {});
 
   // A job that waits never runs; a running one is told to stop. kInvalid with problem
   // "job-finished": it has ended otherwise.

@@ -338,6 +338,19 @@ TEST(ClientTest, AWatchWhoseJobEndedUnseenReadsIt) {
   EXPECT_EQ(job->state, "cancelled");
 }
 
+TEST(ClientTest, AWatchOfAnIdThatDoesNotSayItsPoolAsksThere) {
+  const FakeGateway gateway([](const FakeRequest& request) {
+    return request.path == "/v1/pools/studio/media/jobs/a%2Fb"
+               ? Job("done")
+               : Events("event: end\ndata: {\"state\":\"x\"}\n\n");
+  });
+  const auto job = MakeClient(gateway)->Watch({"studio", "media"}, "a/b", kLong,
+                                              [](const JobStatus&) { return true; });
+  ASSERT_TRUE(job) << job.error().message;
+  EXPECT_EQ(job->state, "done");
+  EXPECT_EQ(gateway.Requests().front().path, "/v1/pools/studio/media/jobs/a%2Fb/events");
+}
+
 TEST(ClientTest, AWatchEndsWhenItsCallerSaysSo) {
   const FakeGateway gateway([](const FakeRequest&) { return Events(Event("running", 1)); });
   const auto client = MakeClient(gateway);

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <condition_variable>
 #include <exception>
 #include <fstream>
@@ -13,6 +12,7 @@
 #include <stdexcept>
 
 #include "worker-runtime/base/completion.h"
+#include "worker-runtime/client/whole_response.h"
 
 namespace lanekeeper::client {
 namespace {
@@ -32,31 +32,10 @@ tl::unexpected<Error> NoAnswer(const std::stop_token& stop) {
   return Fail(ErrorKind::kRetryable, stop.stop_requested() ? "stopped" : "no answer in time");
 }
 
-std::optional<std::chrono::seconds> RetryAfterOf(const http_response& response) {
-  const auto header = response.headers().find("Retry-After");
-  if (header == response.headers().end()) return std::nullopt;
-  const std::string& text = header->second;
-  int count = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-  if (error != std::errc{} || end != text.data() + text.size() || count < 0) return std::nullopt;
-  return std::chrono::seconds(count);
-}
-
-struct WholeResponse {
-  http_response head;
-  std::vector<unsigned char> body;
-};
-
-pplx::task<WholeResponse> ReadBody(const http_response& response) {
-  return response.extract_vector().then([response](std::vector<unsigned char> body) {
-    return WholeResponse{response, std::move(body)};
-  });
-}
-
 HttpReply ToReply(const WholeResponse& response) {
   return {.status = response.head.status_code(),
           .retry_after = RetryAfterOf(response.head),
-          .body = std::string(response.body.begin(), response.body.end())};
+          .body = response.Text()};
 }
 
 // The first word of the file: tokens have no spaces.
@@ -148,15 +127,7 @@ class PlainHttpCaller final : public HttpCaller {
     }
     if (!token.empty()) http.headers().add("Authorization", "Bearer " + token);
     if (!request.content_type.empty()) http.set_body(request.body, request.content_type);
-    if (limited) {
-      const std::size_t bytes_max = options_.answer_bytes_max;
-      http.set_progress_handler(
-          [bytes_max](web::http::message_direction::direction direction, std::uint64_t bytes) {
-            if (direction == web::http::message_direction::upload || bytes <= bytes_max) return;
-            throw std::length_error("the answer is larger than " + std::to_string(bytes_max) +
-                                    " bytes");
-          });
-    }
+    if (limited) LimitAnswer(http, options_.answer_bytes_max);
     return http;
   }
 

@@ -320,6 +320,25 @@ TEST_F(HttpApiTest, ALaneIsPausedAndGoesOn) {
   EXPECT_FALSE(desk_.last_pause);
 }
 
+TEST_F(HttpApiTest, DrainingRefusesToHandInJobsAndDoesTheRest) {
+  desk_.Put(Job(ViewState::kRunning, 4));
+  RawStream events(port_, kJobPath + "/events", As("studio"));
+  EXPECT_TRUE(Eventually([this] { return desk_.Watches() == 1; }));
+  server_->Drain();
+  EXPECT_EQ(Ask(port_, "GET", "/readyz").status, 503);
+  for (const std::string path : {"jobs", "dead/7/replay", "dead/replay"}) {
+    const RawAnswer refused = Post("/v1/pools/studio/media/" + path, "{}");
+    EXPECT_EQ(refused.status, 503) << path;
+    EXPECT_EQ(TypeOf(refused), "queue-unavailable") << path;
+    EXPECT_EQ(refused.Header("retry-after"), "5") << path;
+  }
+  EXPECT_EQ(Get(kJobPath).status, 200);
+  EXPECT_EQ(Ask(port_, "DELETE", kJobPath, "", As("studio")).status, 200);
+  EXPECT_EQ(Ask(port_, "POST", kJobs, "{}").status, 401) << "who is nobody is told nothing";
+  server_->Stop();
+  EXPECT_THAT(events.UntilEnd(), HasSubstr(": the gateway stops"));
+}
+
 TEST_F(HttpApiTest, StoppingEndsStreamsAndWaitsWithAnAnswer) {
   desk_.Put(Job(ViewState::kRunning, 4));
   RawStream events(port_, kJobPath + "/events", As("studio"));

@@ -30,6 +30,9 @@ constexpr std::string_view kAllowedHeaders =
 constexpr std::string_view kExposedHeaders =
     "Location, Retry-After, ETag, Idempotency-Replayed, Preference-Applied, X-Request-Id";
 
+// How long a drain takes is not known: as long as the longest job.
+constexpr std::chrono::seconds kDrainRetryAfter{5};
+
 // Unlikely to be the same twice; no secret.
 std::string NewRequestId() {
   static const std::uint64_t start = [] {
@@ -64,6 +67,11 @@ struct Tally {
     --in_hand;
   }
 };
+
+// New ones, or dead ones again.
+bool HandsInJobs(const HttpRoute& route) {
+  return route.verb == Verb::kCreate || route.path.ends_with("/replay");
+}
 
 // namespace, pool and lane become parts of subjects and streams.
 Answer<void> CheckLabels(const Exchange& exchange) {
@@ -146,6 +154,8 @@ class Server final : public HttpServer {
 
   void Open() { listener_.open().wait(); }
 
+  void Drain() override { draining_ = true; }
+
   void Stop() override {
     if (stopping_.exchange(true)) return;
     live_.EndAll();
@@ -168,6 +178,7 @@ class Server final : public HttpServer {
 
   std::pair<bool, std::string> Ready() const override {
     if (stopping_) return {false, "stopping"};
+    if (draining_) return {false, "draining"};
     if (connection_ != nullptr && !connection_->Connected()) {
       return {false, "not connected to NATS"};
     }
@@ -263,8 +274,14 @@ class Server final : public HttpServer {
         });
   }
 
-  static void Enter(const ExchangePtr& exchange, HttpTarget& target) {
+  void Enter(const ExchangePtr& exchange, HttpTarget& target) const {
     const HttpRoute& route = *exchange->route();
+    if (draining_ && HandsInJobs(route)) {
+      return exchange->Refuse(
+          Problem{ProblemType::kQueueUnavailable,
+                  "this gateway drains and takes no more jobs; try again when it is back",
+                  kDrainRetryAfter});
+    }
     if (!Accepts(exchange->Header("Accept"), route.media)) {
       return exchange->Refuse(
           ProblemType::kNotAcceptable,
@@ -305,6 +322,7 @@ class Server final : public HttpServer {
   CallQueue slow_;
   HttpParts parts_;
   const HttpRouter router_;
+  std::atomic<bool> draining_{false};
   std::atomic<bool> stopping_{false};
   http_listener listener_;
 };

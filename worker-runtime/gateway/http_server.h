@@ -55,6 +55,9 @@ class HttpServer {
                                                    const HttpBackends& backends);
   virtual ~HttpServer() = default;  // Stops.
 
+  // Hands in no more jobs, whether new or dead ones: those requests are answered 503 with
+  // Retry-After, everything else as before. Not Ready any more. Idempotent; any thread.
+  virtual void Drain() = 0;
   // Takes no more requests, ends streams with a comment and waits with an answer, finishes what is
   // in hand. Idempotent; main thread. Afterwards nothing of this calls the gateway or the desk.
   virtual void Stop() = 0;

@@ -11,8 +11,6 @@
 namespace lanekeeper::handlers {
 namespace {
 
-// Beyond what the socket holds. A program that leaves so many answers unread does not read them.
-constexpr std::size_t kAnswersBytesMax = 64 * 1024;
 constexpr int kLastReadsMax = 256;
 
 // One running child, from its start to its end.

@@ -32,7 +32,7 @@ using web::http::client::http_client;
 
 // Its threads only move bytes; the slots wait outside of the pool.
 constexpr std::size_t kPoolThreads = 2;
-constexpr milliseconds kStopPollInterval{50};
+constexpr milliseconds kStopCheckInterval{50};
 constexpr milliseconds kConnectPause{200};
 // How long a cancelled request may take to end before it is left to itself.
 constexpr milliseconds kCancelPatience{2000};
@@ -164,7 +164,7 @@ Ending Post(http_client& client, const Job& job) {
   const auto exchange = std::make_shared<Exchange>(cancel.get_token());
   Exchange::Start(exchange, client, RequestOf(job));
   while (true) {
-    if (auto ending = exchange->WaitFor(kStopPollInterval)) return *std::move(ending);
+    if (auto ending = exchange->WaitFor(kStopCheckInterval)) return *std::move(ending);
     if (!job.StopRequested()) continue;
     cancel.cancel();
     // An answer that came at the last moment counts.

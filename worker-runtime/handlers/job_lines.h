@@ -19,6 +19,9 @@ namespace lanekeeper::handlers {
 
 // Of a line to the worker. Holds a checkpoint of kCheckpointBytesMax in base64.
 inline constexpr std::size_t kJobLineBytesMax = 512 * 1024;
+// Answers beyond what the pipe or socket holds. A program that leaves so many unread does not read
+// them.
+inline constexpr std::size_t kAnswersBytesMax = 64 * 1024;
 inline constexpr std::size_t kWhyBytesMax = 2048;
 inline constexpr std::size_t kErrorClassBytesMax = 128;
 inline constexpr std::chrono::hours kRetryAfterMax{24 * 7};

@@ -12,8 +12,6 @@
 namespace lanekeeper::handlers {
 namespace {
 
-// Answers beyond what the pipe holds. A program that leaves so many unread does not read them.
-constexpr std::size_t kAnswersBytesMax = 64 * 1024;
 // One that writes faster than it is read has to be left for other things now and then.
 constexpr int kReadsMax = 256;
 

@@ -71,6 +71,7 @@ struct Launch {
   int error;
   int control;  // -1: none.
   int failure;
+  bool leads_group;
   pid_t parent;
 };
 
@@ -78,9 +79,9 @@ struct Launch {
 [[noreturn]] void BecomeProgram(const Launch& launch) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != launch.parent) _exit(127);  // It died before the line above.
-  setpgid(0, 0);
+  if (launch.leads_group) setpgid(0, 0);
   UnblockStopSignals();
-  dup2(launch.input, STDIN_FILENO);
+  if (launch.input != STDIN_FILENO) dup2(launch.input, STDIN_FILENO);
   dup2(launch.output, STDOUT_FILENO);
   dup2(launch.error, STDERR_FILENO);
   int kept = kControlFd;
@@ -135,8 +136,10 @@ std::string ErrorClassOf(const ExitStatus& status) {
                             : "signal " + std::to_string(status.signal);
 }
 
-Process::Process(pid_t pid)
-    : pid_(pid), pidfd_(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))) {}
+Process::Process(pid_t pid, bool leads_group)
+    : pid_(pid),
+      leads_group_(leads_group),
+      pidfd_(static_cast<int>(syscall(SYS_pidfd_open, pid, 0))) {}
 
 Process::Process(Process&& other) noexcept
     : input(std::move(other.input)),
@@ -144,6 +147,7 @@ Process::Process(Process&& other) noexcept
       error(std::move(other.error)),
       control(std::move(other.control)),
       pid_(std::exchange(other.pid_, -1)),
+      leads_group_(other.leads_group_),
       pidfd_(std::move(other.pidfd_)) {}
 
 Process::~Process() {
@@ -152,7 +156,7 @@ Process::~Process() {
 
 Result<Process> Process::Start(const Command& command, Wiring wiring) {
   const std::string what = "starting " + command.program;
-  Result<Ends> input = OpenEnds(Direction::kToChild);
+  Result<Ends> input = wiring.our_input ? Ends{} : OpenEnds(Direction::kToChild);
   if (!input) return Wrap(std::move(input).error(), what);
   Result<Ends> output = OpenEnds(Direction::kFromChild);
   if (!output) return Wrap(std::move(output).error(), what);
@@ -167,11 +171,12 @@ Result<Process> Process::Start(const Command& command, Wiring wiring) {
   const Launch launch{.program = command.program.c_str(),
                       .arguments = arguments.data(),
                       .environment = environment.data(),
-                      .input = input->theirs.get(),
+                      .input = wiring.our_input ? STDIN_FILENO : input->theirs.get(),
                       .output = output->theirs.get(),
                       .error = wiring.separate_error ? error->theirs.get() : output->theirs.get(),
                       .control = control->theirs.get(),
                       .failure = failure->theirs.get(),
+                      .leads_group = !wiring.our_input,
                       .parent = getpid()};
 
   const pid_t pid = fork();
@@ -183,7 +188,7 @@ Result<Process> Process::Start(const Command& command, Wiring wiring) {
     }
     return Fail(ErrorKind::kInvalid, "executing " + command.program + ": " + ErrnoText(number));
   }
-  Process process(pid);
+  Process process(pid, launch.leads_group);
   process.input = std::move(input->ours);
   process.output = std::move(output->ours);
   process.error = std::move(error->ours);
@@ -197,7 +202,7 @@ bool Process::Exited() const {
          state.si_pid == pid_;
 }
 
-void Process::Signal(int signal) { kill(-pid_, signal); }
+void Process::Signal(int signal) { kill(leads_group_ ? -pid_ : pid_, signal); }
 void Process::SignalLeader(int signal) { kill(pid_, signal); }
 
 void Process::Wait(bool write_input, bool write_control) const {
@@ -212,9 +217,9 @@ void Process::Wait(bool write_input, bool write_control) const {
 }
 
 ExitStatus Process::Reap() {
-  // The leader is not reaped yet, so its group's number cannot belong to anybody else: whatever it
-  // left running ends here.
-  kill(-pid_, SIGKILL);
+  // It is not reaped yet, so its number cannot belong to anybody else: whatever it left running in
+  // its group ends here.
+  Signal(SIGKILL);
   int status = 0;
   while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
   }

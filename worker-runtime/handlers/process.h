@@ -1,7 +1,7 @@
 // A child process: its start, its descriptors, its end. Never a descriptor or a zombie left behind.
 //
-// The child leads a process group of its own, so that everything it started ends with it, and dies
-// with the thread that started it, even when that is killed.
+// The child leads a process group of its own (but see Wiring::our_input), so that everything it
+// started ends with it, and dies with the thread that started it, even when that is killed.
 #pragma once
 
 #include <sys/types.h>
@@ -63,6 +63,9 @@ class Process {
   struct Wiring {
     bool separate_error = false;  // Else standard error goes where standard output goes.
     bool control = false;         // Descriptor 3: a socket, for both directions.
+    // Standard input is ours, and there is no group of its own: a program in the background may not
+    // read from a terminal. What it starts itself may outlive it.
+    bool our_input = false;
   };
 
   // kRetryable: no process or descriptor to be had. kInvalid: the program could not be executed,
@@ -75,7 +78,7 @@ class Process {
   ~Process();
 
   bool Exited() const;
-  // To the whole group.
+  // To the whole group, where it has its own.
   void Signal(int signal);
   // To the program alone, as a kubelet sends SIGTERM: what it started is its own to tell.
   void SignalLeader(int signal);
@@ -92,10 +95,11 @@ class Process {
   Fd control;
 
  private:
-  explicit Process(pid_t pid);
+  Process(pid_t pid, bool leads_group);
 
   pid_t pid_;  // -1: reaped, or moved from.
-  Fd pidfd_;   // Closed where the system has none.
+  bool leads_group_;
+  Fd pidfd_;  // Closed where the system has none.
 };
 
 using ReadBuffer = std::array<char, 16384>;
