@@ -6,7 +6,7 @@ export LANEKEEPER_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/lanekeeper
 export PATH := $(LANEKEEPER_CACHE)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build binaries local run run-cluster test unit e2e-up e2e-down e2e bench-react bench-idle bench-runtime bench-rivals bench-simulate bench-gateway bench-watchers bench-local bench-scale chaos-runtime chaos-scaling chaos-gateway chaos-failover fuzz fuzz-http format tidy clean
+.PHONY: help deps build binaries local run run-cluster test unit e2e-up e2e-down e2e bench-react bench-idle bench-runtime bench-rivals bench-simulate bench-gateway bench-watchers bench-local bench-scale chaos-runtime chaos-scaling chaos-gateway chaos-failover chaos-cluster fuzz fuzz-http format tidy clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -116,6 +116,12 @@ chaos-gateway: deps ## kill gateways and nats-server under load: nothing answere
 	@cmake -G Ninja -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
 	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-chaos-gateway
 	@$(BUILD)/bin/lanekeeper-chaos-gateway $(ARGS)
+
+chaos-cluster: deps ## the whole product on three nodes of JetStream while nodes come and go: nothing lost, no wrong step
+	@e2e/tools/install.sh cluster
+	@cmake -G Ninja -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=Release --log-level=WARNING
+	@cmake --build $(BUILD) -j $(JOBS) --target lanekeeper-chaos-cluster lanekeeper-chaos-gateway-worker
+	@$(BUILD)/bin/lanekeeper-chaos-cluster $(ARGS)
 
 chaos-failover: deps ## two operators and a real API server behind a fault proxy: one leads, and no decision is taken twice
 	@e2e/tools/install.sh cluster

@@ -11,6 +11,7 @@
 #include <thread>
 #include <utility>
 
+#include "e2e/chaos/verify_lane.h"
 #include "worker-runtime/job/job.h"
 #include "worker-runtime/nats/queue_setup.h"
 
@@ -52,15 +53,6 @@ pid_t ProcessOfJobs(pid_t supervisor) {
   std::ifstream children("/proc/" + pid + "/task/" + pid + "/children");
   pid_t child = 0;
   return children >> child ? child : supervisor;
-}
-
-std::string LastLine(const std::filesystem::path& path) {
-  std::ifstream file(path);
-  std::string last;
-  for (std::string line; std::getline(file, line);) {
-    if (!line.empty()) last = line;
-  }
-  return last;
 }
 
 }  // namespace
@@ -219,26 +211,6 @@ void ChaosLane::Say(const std::string& text) const {
   std::fflush(stdout);
 }
 
-ordered_json ChaosLane::Verify(const std::vector<std::string>& accepted) const {
-  const std::filesystem::path ids = options_.folder / "accepted";
-  const std::filesystem::path log = options_.folder / "verify.log";
-  {
-    std::ofstream file(ids);
-    for (const std::string& id : accepted) file << id << "\n";
-  }
-  Child checker({ProgramBesideThis("lanekeeper-verify"), "--url", options_.url, "--namespace",
-                 key_.pool_namespace, "--pool", key_.pool, "--lane", key_.lane, "--accepted", ids,
-                 "--results", kResultsStream, "--all"},
-                {}, log);
-  const int status = checker.Wait();
-  ordered_json verdict = ordered_json::parse(LastLine(log), nullptr, /*allow_exceptions=*/false);
-  if (status > 1 || !verdict.is_object()) {
-    throw std::runtime_error("lanekeeper-verify ended with " + std::to_string(status) + ": " +
-                             LastLine(log));
-  }
-  return verdict;
-}
-
 int ChaosLane::WrongFates(const std::vector<std::string>& accepted) const {
   const std::string stream = DeadStreamName(key_.pool_namespace, key_.pool);
   const auto state = jetstream_.StreamInfo(stream);
@@ -260,7 +232,8 @@ int ChaosLane::WrongFates(const std::vector<std::string>& accepted) const {
 
 std::vector<Bar> ChaosLane::Judge(const std::vector<std::string>& accepted,
                                   const std::string& faults, int fault_count) {
-  const ordered_json verdict = Verify(accepted);
+  const ordered_json verdict =
+      VerifyLane(options_.url, key_, kResultsStream, accepted, options_.folder);
   Say(verdict.dump());
   const std::string log = (options_.folder / "verify.log").string();
   const auto bar = [&](const std::string& name, double value, std::optional<double> limit,

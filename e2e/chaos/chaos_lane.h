@@ -90,7 +90,6 @@ class ChaosLane {
  private:
   void MakeQueue();
   void MakeStreams();
-  nlohmann::ordered_json Verify(const std::vector<std::string>& accepted) const;
   int WrongFates(const std::vector<std::string>& accepted) const;
 
   const ChaosLaneOptions options_;

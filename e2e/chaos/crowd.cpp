@@ -14,7 +14,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr int kWorkers = 4;
+constexpr int kCrowdWorkers = 4;
 
 // Few jobs sleep for longer: something has to die while they run. Milliseconds.
 int SleepMax(int jobs) { return std::max(80, 120'000 / jobs); }
@@ -39,7 +39,7 @@ std::vector<Bar> KillWorkers(const ScenarioOptions& options) {
       server.url(), lane.key(),
       PlanJobs({.jobs = options.jobs, .sleep_ms_max = SleepMax(options.jobs), .crashing = 2}));
   int kills = 0;
-  lane.Drive(publisher, kWorkers, milliseconds(300), [&] {
+  lane.Drive(publisher, kCrowdWorkers, milliseconds(300), [&] {
     const ChaosWorker& worker = lane.RandomWorker();
     // In turns, its machine is gone, or its supervisor is left to tell the jobs.
     if (++kills % 2 == 0) {
@@ -63,7 +63,7 @@ std::vector<Bar> KillServer(const ScenarioOptions& options) {
   std::mt19937 random(std::random_device{}());
   std::uniform_int_distribution<int> pause_ms(0, 500);
   int kills = 0;
-  lane.Drive(publisher, kWorkers, milliseconds(700), [&] {
+  lane.Drive(publisher, kCrowdWorkers, milliseconds(700), [&] {
     server.Kill();
     std::this_thread::sleep_for(milliseconds(pause_ms(random)));
     if (const auto started = server.Start(); !started) {
@@ -100,7 +100,7 @@ std::vector<Bar> LoseLeaders(const ScenarioOptions& options) {
     lane.Say("the killed node is back");
     killed = nullptr;
   };
-  lane.Drive(publisher, kWorkers, milliseconds(1000), [&] {
+  lane.Drive(publisher, kCrowdWorkers, milliseconds(1000), [&] {
     ++steps;
     if (steps == kKillAt) {
       if (const auto leader = nats::StreamLeader(jetstream, stream)) {

@@ -48,26 +48,26 @@ class Rounds {
   }
 
   void LeaderKilled() {
-    const std::size_t leader = stage_.AwaitLeader();
-    stage_.Kill(leader);
+    const std::size_t leader = stage_.operators().AwaitLeader();
+    stage_.operators().Kill(leader);
     Took("to the other's first act", times.failover_ms, Act());
-    stage_.Start(leader);
-    stage_.AwaitReady(leader);
+    stage_.operators().Start(leader);
+    stage_.operators().AwaitReady(leader);
   }
   void LeaderStopped() {
-    const std::size_t leader = stage_.AwaitLeader();
-    stage_.Signal(leader, SIGSTOP);
+    const std::size_t leader = stage_.operators().AwaitLeader();
+    stage_.operators().Signal(leader, SIGSTOP);
     Took("to the other's first act", times.failover_ms, Act());
     Load(seconds(3));
-    stage_.Signal(leader, SIGCONT);
+    stage_.operators().Signal(leader, SIGCONT);
     Load(seconds(5));
     Took("to an act afterwards", times.plain_ms, Act());
-    stage_.AwaitReady(leader);
+    stage_.operators().AwaitReady(leader);
   }
   void LeaderTold() {
-    const std::size_t leader = stage_.AwaitLeader();
+    const std::size_t leader = stage_.operators().AwaitLeader();
     const SteadyTime begin = std::chrono::steady_clock::now();
-    std::thread ends([&] { stage_.Stop(leader); });
+    std::thread ends([&] { stage_.operators().Stop(leader); });
     const auto acted = Act();
     ends.join();
     std::printf("      the old one had ended after %lld ms\n",
@@ -75,25 +75,25 @@ class Rounds {
                                            std::chrono::steady_clock::now() - begin)
                                            .count()));
     Took("from SIGTERM to an act", times.handover_ms, acted);
-    stage_.Start(leader);
-    stage_.AwaitReady(leader);
+    stage_.operators().Start(leader);
+    stage_.operators().AwaitReady(leader);
   }
   void LeaderCut(const json& fault) {
-    const std::size_t leader = stage_.AwaitLeader();
+    const std::size_t leader = stage_.operators().AwaitLeader();
     stage_.SetFaults(leader, fault);
     Took("to the other's first act", times.failover_ms, Act());
     Load(seconds(5));
     stage_.SetFaults(leader, json::object());
     Load(seconds(5));
     Took("to an act afterwards", times.plain_ms, Act());
-    stage_.AwaitReady(leader);
+    stage_.operators().AwaitReady(leader);
   }
   void LeaseDeleted() {
-    stage_.AwaitLeader();
-    stage_.DeleteLease();
+    stage_.operators().AwaitLeader();
+    stage_.operators().DeleteLease();
     Took("to an act", times.plain_ms, Act());
     Load(seconds(8));
-    stage_.AwaitLeader();
+    stage_.operators().AwaitLeader();
   }
   // For both operators. `nobody_leads`: while it lasts nothing can be done.
   void ServerFault(const json& fault, seconds lasts, bool nobody_leads) {
@@ -104,7 +104,7 @@ class Rounds {
     }
     for (std::size_t n = 0; n < kOperators; ++n) stage_.SetFaults(n, json::object());
     Took("to an act afterwards", times.recovery_ms, Act());
-    for (std::size_t n = 0; n < kOperators; ++n) stage_.AwaitReady(n);
+    for (std::size_t n = 0; n < kOperators; ++n) stage_.operators().AwaitReady(n);
   }
   // Back to nothing: the steps down are the ones that can be wrong.
   void Rest() {
@@ -255,8 +255,8 @@ int main(int argc, char** argv) {
     FailoverStage stage(folder);
     Rounds rounds(stage);
     stage.SetNeed("rounds", 0);
-    stage.AwaitLeader();
-    for (std::size_t n = 0; n < kOperators; ++n) stage.AwaitReady(n);
+    stage.operators().AwaitLeader();
+    for (std::size_t n = 0; n < kOperators; ++n) stage.operators().AwaitReady(n);
     (void)rounds.Act();
     for (const Round& round : all) {
       if (!only.empty() && std::find(only.begin(), only.end(), round.name) == only.end()) continue;

@@ -9,16 +9,16 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "e2e/bench/api_server.h"
 #include "e2e/bench/child.h"
 #include "e2e/chaos/failover_verdict.h"
+#include "e2e/chaos/operator_pair.h"
+#include "e2e/chaos/replica_witness.h"
 #include "operator/kubernetes/api_client.h"
 #include "worker-runtime/job/names.h"
 #include "worker-runtime/nats/connection.h"
@@ -27,51 +27,17 @@
 
 namespace lanekeeper::e2e {
 
-inline constexpr std::size_t kOperators = 2;
 inline constexpr int kJobsPerWorker = 2;
 inline constexpr int kWorkersMax = 60;
 inline constexpr std::chrono::seconds kWindow{10};
-inline constexpr std::chrono::seconds kLeaseDuration{6};
-
-// Sees every change of the replicas of a namespace's Deployments, and says in their status that the
-// change was seen.
-class ReplicaWitness {
- public:
-  // `api` outlives this.
-  ReplicaWitness(kubernetes::Api& api, std::string pool_namespace);
-  // -1: there is no such Deployment. Any thread.
-  int Replicas(const std::string& deployment) const;
-  std::vector<ReplicaChange> Changes(const std::string& deployment) const;
-
- private:
-  void Run(const std::stop_token& stop);
-  void See(const nlohmann::json& deployment);
-
-  kubernetes::Api& api_;
-  const std::string pool_namespace_;
-  mutable std::mutex mutex_;
-  std::map<std::string, std::vector<ReplicaChange>> changes_;
-  std::map<std::string, int> replicas_;
-  std::jthread thread_;
-};
 
 class FailoverStage {
  public:
   explicit FailoverStage(std::filesystem::path folder);
 
-  // The process that the lease names; nothing: nobody, or one that is no more.
-  std::optional<std::size_t> Leader();
-  std::size_t AwaitLeader();
-  void Start(std::size_t number);
-  void Signal(std::size_t number, int signal) { operators_.at(number)->Signal(signal); }
-  void Kill(std::size_t number);
-  // SIGTERM, and waits for its end.
-  void Stop(std::size_t number);
-  // Until it says that it is ready, whether it leads or stands by.
-  void AwaitReady(std::size_t number);
+  OperatorPair& operators() { return *operators_; }
   // Of its proxy; "{}": none.
   void SetFaults(std::size_t number, const nlohmann::json& faults);
-  void DeleteLease();
 
   // From now on the lane's jobs need this many workers.
   void SetNeed(const std::string& lane, int workers);
@@ -98,12 +64,11 @@ class FailoverStage {
   std::unique_ptr<nats::Connection> connection_;
   nats::JetStream jetstream_;
   std::array<std::optional<Child>, kOperators> proxies_;
-  std::array<std::optional<Child>, kOperators> operators_;
-  std::array<int, kOperators> http_ports_{};
   std::map<std::string, std::vector<Need>> needs_;
   std::map<std::string, int> jobs_;
   int published_ = 0;
   std::unique_ptr<ReplicaWitness> witness_;
+  std::optional<OperatorPair> operators_;
 };
 
 }  // namespace lanekeeper::e2e

@@ -111,10 +111,9 @@ Bar None(const std::string& name, const std::vector<std::string>& found, const s
 
 std::vector<Bar> KillGateways(int kills, int clients, const std::filesystem::path& folder) {
   GatewayStage stage("gateways-killed", folder);
-  std::vector<std::string> urls;
-  for (std::size_t n = 0; n < GatewayStage::kGateways; ++n) urls.push_back(stage.url(n));
   const LaneKey& key = stage.lane().key();
-  GatewaySubmitters submitters(urls, {key.pool_namespace, key.pool}, clients);
+  GatewaySubmitters submitters(
+      {.urls = stage.urls(), .pool = {key.pool_namespace, key.pool}, .clients = clients});
 
   Killer killer(stage, submitters);
   auto say_at = steady_clock::now();

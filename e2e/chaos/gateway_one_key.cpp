@@ -18,8 +18,8 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr int kClients = 64;
-constexpr milliseconds kTryPause{10};
-constexpr std::chrono::seconds kPatience{60};
+constexpr milliseconds kAgainPause{10};
+constexpr std::chrono::seconds kAnsweredWithin{60};
 
 struct Round {
   std::mutex mutex;
@@ -29,7 +29,7 @@ struct Round {
 
 void SubmitUntilAnswered(Client& client, const PoolName& pool, const std::string& key,
                          Round& round) {
-  const auto until = steady_clock::now() + kPatience;
+  const auto until = steady_clock::now() + kAnsweredWithin;
   while (steady_clock::now() < until) {
     const auto job = client.Submit(pool, {.type = key, .payload = key, .idempotency_key = key});
     const std::lock_guard lock(round.mutex);
@@ -41,7 +41,7 @@ void SubmitUntilAnswered(Client& client, const PoolName& pool, const std::string
       round.refusal = job.error().message;
       return;
     }
-    std::this_thread::sleep_for(kTryPause);
+    std::this_thread::sleep_for(kAgainPause);
   }
 }
 

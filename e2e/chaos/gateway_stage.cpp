@@ -1,10 +1,6 @@
 #include "e2e/chaos/gateway_stage.h"
 
-#include <cpprest/http_client.h>
-
 #include <chrono>
-#include <csignal>
-#include <exception>
 #include <limits>
 #include <stdexcept>
 #include <thread>
@@ -17,7 +13,6 @@
 namespace lanekeeper::e2e {
 namespace {
 
-constexpr std::chrono::seconds kPatience{60};
 constexpr std::chrono::milliseconds kLook{10};
 constexpr std::size_t kReaders = 8;
 constexpr const char* kResultsStream = "RESULTS";
@@ -38,13 +33,9 @@ GatewayStage::GatewayStage(const std::string& scenario, const std::filesystem::p
       ChaosLaneOptions{.scenario = scenario, .url = server_.url(), .folder = folder_});
   TellOfPool();
   if (drained) StartWorker();
+  gateways_.emplace(server_.url(), folder_);
   for (std::size_t gateway = 0; gateway < kGateways; ++gateway) {
-    ports_.at(gateway) = FreePort();
-    urls_.at(gateway) = "http://127.0.0.1:" + std::to_string(ports_.at(gateway));
-    StartGateway(gateway);
-  }
-  for (std::size_t gateway = 0; gateway < kGateways; ++gateway) {
-    if (!AwaitReady(gateway)) {
+    if (!gateways_->AwaitReady(gateway)) {
       throw std::runtime_error("a gateway does not become ready; see " + folder_.string());
     }
   }
@@ -83,47 +74,10 @@ void GatewayStage::StartWorker() {
                   folder_ / "worker.log");
 }
 
-void GatewayStage::StartGateway(std::size_t gateway) {
-  gateways_.at(gateway).emplace(
-      std::vector<std::string>{ProgramBesideThis("lanekeeper-gateway")},
-      Environment{{kEnvNatsUrl, server_.url()},
-                  {"LANEKEEPER_GATEWAY_ADDRESS", "127.0.0.1:" + std::to_string(ports_.at(gateway))},
-                  {"LANEKEEPER_GATEWAY_AUTH", "none"},
-                  {kEnvHttpPort, "0"},
-                  {kEnvLogLevel, "info"}},
-      folder_ / ("gateway" + std::to_string(gateway) + ".log"));
-}
-
-void GatewayStage::KillGateway(std::size_t gateway) {
-  gateways_.at(gateway)->Signal(SIGKILL);
-  gateways_.at(gateway)->Wait();
-}
-
-void GatewayStage::RestartGateway(std::size_t gateway) {
-  KillGateway(gateway);
-  StartGateway(gateway);
-}
-
 void GatewayStage::StartServer() {
   if (const auto started = server_.Start(); !started) {
     throw std::runtime_error(started.error().message);
   }
-}
-
-bool GatewayStage::AwaitReady(std::size_t gateway) const {
-  web::http::client::http_client_config config;
-  config.set_timeout(std::chrono::seconds(2));
-  const auto until = std::chrono::steady_clock::now() + kPatience;
-  while (std::chrono::steady_clock::now() < until) {
-    try {
-      web::http::client::http_client client(urls_.at(gateway), config);
-      if (client.request(web::http::methods::GET, "/readyz").get().status_code() == 200)
-        return true;
-    } catch (const std::exception&) {
-    }
-    std::this_thread::sleep_for(kLook);
-  }
-  return false;
 }
 
 void GatewayStage::Drain() {

@@ -5,7 +5,6 @@
 // to break.
 #pragma once
 
-#include <array>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "e2e/chaos/chaos_lane.h"
+#include "e2e/chaos/gateway_pair.h"
 #include "e2e/chaos/gateway_verdict.h"
 #include "worker-runtime/nats/testing/nats_server.h"
 
@@ -20,7 +20,7 @@ namespace lanekeeper::e2e {
 
 class GatewayStage {
  public:
-  static constexpr std::size_t kGateways = 2;
+  static constexpr std::size_t kGateways = GatewayPair::kGateways;
 
   // Without `drained`, no worker is there: jobs wait until somebody starts one in lane().
   GatewayStage(const std::string& scenario, const std::filesystem::path& folder,
@@ -28,16 +28,20 @@ class GatewayStage {
   ~GatewayStage();
 
   ChaosLane& lane() { return *lane_; }
-  const std::string& url(std::size_t gateway) const { return urls_.at(gateway); }  // Any thread.
+  const std::string& url(std::size_t gateway) const { return gateways_->url(gateway); }
+  std::vector<std::string> urls() const { return gateways_->urls(); }
 
   // SIGKILL, and started anew on the same port.
-  void RestartGateway(std::size_t gateway);
-  void KillGateway(std::size_t gateway);
-  void StartGateway(std::size_t gateway);
+  void RestartGateway(std::size_t gateway) {
+    gateways_->Kill(gateway);
+    gateways_->Start(gateway);
+  }
+  void KillGateway(std::size_t gateway) { gateways_->Kill(gateway); }
+  void StartGateway(std::size_t gateway) { gateways_->Start(gateway); }
   void KillServer() { server_.Kill(); }
   void StartServer();
   // Until this gateway says that it can take jobs. False when it does not for a long time.
-  bool AwaitReady(std::size_t gateway) const;
+  bool AwaitReady(std::size_t gateway) const { return gateways_->AwaitReady(gateway); }
 
   // Waits until the lane is empty.
   void Drain();
@@ -51,9 +55,7 @@ class GatewayStage {
   const std::filesystem::path folder_;
   nats::NatsServer server_;
   std::unique_ptr<ChaosLane> lane_;
-  std::array<int, kGateways> ports_{};
-  std::array<std::string, kGateways> urls_;
-  std::array<std::optional<Child>, kGateways> gateways_;
+  std::optional<GatewayPair> gateways_;
   std::optional<Child> worker_;
 };
 

@@ -10,17 +10,11 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr milliseconds kTryPause{20};
-constexpr milliseconds kPause{3};  // Between two submits of a client.
 constexpr milliseconds kTryTimeout{10'000};
 // Then a keyed submit stays without an answer, which is a fault.
 constexpr std::chrono::seconds kPatience{120};
 constexpr int kBulkJobs = 10;
 constexpr std::size_t kRecentKeysMax = 64;
-
-// What the worker writes down as the job's type.
-NewJob JobOf(const std::string& name, bool keyed) {
-  return {.type = name, .payload = name, .idempotency_key = keyed ? name : std::string()};
-}
 
 }  // namespace
 
@@ -30,21 +24,20 @@ struct GatewaySubmitters::Told {
   GatewayEvidence evidence;
 };
 
-GatewaySubmitters::GatewaySubmitters(const std::vector<std::string>& urls, PoolName pool,
-                                     int clients)
-    : pool_(std::move(pool)) {
-  for (const std::string& url : urls) {
+GatewaySubmitters::GatewaySubmitters(GatewaySubmitterOptions options)
+    : options_(std::move(options)) {
+  for (const std::string& url : options_.urls) {
     auto client = Client::Create(
         {.url = url, .timeout = kTryTimeout, .try_timeout = kTryTimeout, .retries = 0});
     if (!client) throw std::runtime_error(client.error().message);
     gateways_.push_back(*std::move(client));
   }
   std::random_device seed;
-  for (int number = 0; number < clients; ++number) {
+  for (int number = 0; number < options_.clients; ++number) {
     told_.push_back(std::make_unique<Told>());
     told_.back()->random.seed(seed());
   }
-  for (int number = 0; number < clients; ++number) {
+  for (int number = 0; number < options_.clients; ++number) {
     threads_.emplace_back([this, number](const std::stop_token& stop) { Run(number, stop); });
   }
 }
@@ -61,7 +54,10 @@ void GatewaySubmitters::Finish() {
 void GatewaySubmitters::Run(int number, const std::stop_token& stop) {
   Told& told = *told_.at(static_cast<std::size_t>(number));
   for (int n = 0; !stop.stop_requested(); ++n) {
-    const std::string name = std::to_string(number) + "." + std::to_string(n);
+    std::this_thread::sleep_for(options_.pause);
+    if (rests_) continue;
+    const std::string name = options_.lane + (options_.lane.empty() ? "" : "-") +
+                             std::to_string(number) + "." + std::to_string(n);
     switch (told.random() % 8) {
       case 0:
       case 1:
@@ -76,8 +72,15 @@ void GatewaySubmitters::Run(int number, const std::stop_token& stop) {
       default:
         SubmitKeyed(told, "keyed-" + name);
     }
-    std::this_thread::sleep_for(kPause);
   }
+}
+
+// What the worker writes down as the job's type.
+NewJob GatewaySubmitters::JobOf(const std::string& name, bool keyed) const {
+  return {.type = name,
+          .payload = name,
+          .lane = options_.lane,
+          .idempotency_key = keyed ? name : std::string()};
 }
 
 Client& GatewaySubmitters::AnyClient(std::mt19937& random) const {
@@ -93,12 +96,13 @@ void GatewaySubmitters::NoteError(const ClientError& error) {
 }
 
 bool GatewaySubmitters::Try(Told& told, const std::string& name, bool keyed) {
-  const auto job = AnyClient(told.random).Submit(pool_, JobOf(name, keyed));
+  const auto job = AnyClient(told.random).Submit(options_.pool, JobOf(name, keyed));
   if (!job) {
     NoteError(job.error());
     return false;
   }
-  told.evidence.answers.push_back({.submit = name, .id = job->id});
+  told.evidence.answers.push_back(
+      {.submit = name, .id = job->id, .at = std::chrono::steady_clock::now()});
   const std::lock_guard lock(mutex_);
   ++counts_.answered;
   return true;
@@ -146,12 +150,13 @@ void GatewaySubmitters::SubmitBulk(Told& told, const std::string& name) {
   }
   const auto until = std::chrono::steady_clock::now() + kPatience;
   while (!jobs.empty() && std::chrono::steady_clock::now() < until) {
-    const auto results = AnyClient(told.random).SubmitMany(pool_, jobs);
+    const auto results = AnyClient(told.random).SubmitMany(options_.pool, jobs);
     std::vector<std::string> open_names;
     std::vector<NewJob> open_jobs;
     for (std::size_t n = 0; n < results.size(); ++n) {
       if (results[n]) {
-        told.evidence.answers.push_back({.submit = open[n], .id = results[n]->id});
+        told.evidence.answers.push_back(
+            {.submit = open[n], .id = results[n]->id, .at = std::chrono::steady_clock::now()});
         const std::lock_guard lock(mutex_);
         ++counts_.answered;
         continue;

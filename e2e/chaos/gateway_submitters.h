@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -23,12 +24,22 @@ struct SubmitCounts {
   std::string refusal;        // One of them.
 };
 
+struct GatewaySubmitterOptions {
+  std::vector<std::string> urls;  // Of the gateways.
+  PoolName pool;
+  std::string lane;  // Stands in every submit's name; empty: the pool's routes decide.
+  int clients = 1;
+  std::chrono::milliseconds pause{3};  // Between two submits of a client.
+};
+
 class GatewaySubmitters {
  public:
   // Each client takes one of the gateways at random for each try. They begin at once.
-  GatewaySubmitters(const std::vector<std::string>& urls, PoolName pool, int clients);
+  explicit GatewaySubmitters(GatewaySubmitterOptions options);
   ~GatewaySubmitters();
 
+  // While they rest nobody begins anything new.
+  void Rest(bool rests) { rests_ = rests; }
   // Lets every client end what it began: keyed submits are sent until they are answered. Nobody
   // may kill anything meanwhile.
   void Finish();
@@ -49,7 +60,10 @@ class GatewaySubmitters {
   Client& AnyClient(std::mt19937& random) const;
   void NoteError(const ClientError& error);
 
-  const PoolName pool_;
+  NewJob JobOf(const std::string& name, bool keyed) const;
+
+  const GatewaySubmitterOptions options_;
+  std::atomic<bool> rests_{false};
   std::vector<std::unique_ptr<Client>> gateways_;  // Without retries: the clients here do that.
   std::vector<std::unique_ptr<Told>> told_;
   mutable std::mutex mutex_;

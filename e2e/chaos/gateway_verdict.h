@@ -5,6 +5,7 @@
 // says whose it is.
 #pragma once
 
+#include <chrono>
 #include <set>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@ namespace lanekeeper::e2e {
 struct GatewayAnswer {
   std::string submit;
   std::string id;
+  std::chrono::steady_clock::time_point at{};
 };
 // A job that ran to its end, or waits.
 struct GatewayJob {

@@ -1,6 +1,6 @@
 // lanekeeper-chaos-gateway-worker: takes jobs of any type at once, and writes down whose they were:
 // the type of a job names the submit that it came from. Configured by its environment like any
-// worker; the runs go to the stream of RESULTS_SUBJECT.
+// worker; the runs go to the stream of RESULTS_SUBJECT, each after WORK_TIME (none).
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "worker-runtime/base/clock.h"
+#include "worker-runtime/base/settings.h"
 #include "worker-runtime/nats/connection.h"
 #include "worker-runtime/nats/jetstream.h"
 #include "worker-runtime/runner/worker.h"
@@ -19,6 +20,16 @@ namespace {
 
 constexpr std::chrono::milliseconds kPause{50};
 constexpr std::chrono::seconds kAnswerDeadline{2};
+
+// False: it was told to stop.
+bool Work(const Job& job, std::chrono::milliseconds time) {
+  const auto until = std::chrono::steady_clock::now() + time;
+  while (std::chrono::steady_clock::now() < until) {
+    if (job.StopRequested()) return false;
+    std::this_thread::sleep_for(kPause);
+  }
+  return true;
+}
 
 // Before the job counts as done: a job that is done always has its run written down. Twice when the
 // confirmation was lost; both have the same start.
@@ -39,6 +50,15 @@ Outcome WriteDown(const nats::JetStream& jetstream, const std::string& subject,
 
 int Run() {
   const auto options = ReadWorkerOptions();
+  Settings settings;
+  const auto work =
+      settings.Duration("WORK_TIME", std::chrono::milliseconds(0), std::chrono::milliseconds(0),
+                        std::chrono::milliseconds(60'000));
+  const Result<void> checked = settings.Check();
+  if (!checked) {
+    std::fprintf(stderr, "%s\n", checked.error().message.c_str());
+    return 2;
+  }
   const char* subject = std::getenv("RESULTS_SUBJECT");
   if (!options || subject == nullptr) {
     std::fprintf(stderr, "%s\n",
@@ -52,7 +72,10 @@ int Run() {
     return 2;
   }
   const nats::JetStream jetstream(**connection, kAnswerDeadline);
-  worker.HandleAny([&](Job& job) { return WriteDown(jetstream, subject, options->worker, job); });
+  worker.HandleAny([&](Job& job) -> Outcome {
+    if (!Work(job, work)) return Interrupted{};
+    return WriteDown(jetstream, subject, options->worker, job);
+  });
   return worker.Run();
 }
 

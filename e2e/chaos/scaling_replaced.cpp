@@ -10,7 +10,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr const char* kLane = "steady";
+constexpr const char* kSteadyLane = "steady";
 constexpr int kBusy = 4;
 
 // The node of the pool's pods: the cluster under test has them on one.
@@ -21,15 +21,15 @@ std::string NodeOf(const Stage& stage) {
       .out;
 }
 
-class Run {
+class ReplacedRun {
  public:
-  Run(Stage& stage, Witness& witness) : stage_(stage), witness_(witness) {}
+  ReplacedRun(Stage& stage, Witness& witness) : stage_(stage), witness_(witness) {}
 
   // Four workers busy, and the pods that were there.
   void Begin(const std::string& name, milliseconds long_job) {
     stage_.Begin(name);
     AwaitThat("workers are ready", [this] { return ReadyPods().size() >= kBusy; });
-    Need("jobs are stored", stage_.Publish(kLane, kBusy, long_job));
+    Need("jobs are stored", stage_.Publish(kSteadyLane, kBusy, long_job));
     AwaitThat("jobs are running", [this] { return stage_.CountJobs(JobState::kRunning) == kBusy; });
     old_ = ReadyPods();
     started_ = std::chrono::steady_clock::now();
@@ -40,7 +40,7 @@ class Run {
          stage_.cluster().PatchPool(
              stage_.pool_namespace(), kStagePool,
              {{"spec", {{"template", {{"metadata", {{"labels", {{"edition", edition}}}}}}}}}}));
-    Need("jobs meanwhile are stored", stage_.Publish(kLane, 2, milliseconds(1000)));
+    Need("jobs meanwhile are stored", stage_.Publish(kSteadyLane, 2, milliseconds(1000)));
     AwaitThat("every pod is a new one", [this] { return NoOldIsPlaced() && !ReadyPods().empty(); });
   }
 
@@ -53,7 +53,7 @@ class Run {
         "", seconds(150));
     if (drained.status != 0) result_.troubles.push_back("kubectl drain: " + drained.err);
     drained_at_ = std::chrono::system_clock::now();
-    Need("jobs meanwhile are stored", stage_.Publish(kLane, 2, milliseconds(1000)));
+    Need("jobs meanwhile are stored", stage_.Publish(kSteadyLane, 2, milliseconds(1000)));
     const Ended again = stage_.cluster().Kubectl({"uncordon", node});
     Need("node is used again", again.status == 0);
   }
@@ -93,7 +93,7 @@ class Run {
   std::set<std::string> ReadyPods() const {
     std::set<std::string> ready;
     for (const auto& [name, pod] : witness_.Pods()) {
-      if (pod.lane == kLane && pod.Placed() && pod.ready) ready.insert(name);
+      if (pod.lane == kSteadyLane && pod.Placed() && pod.ready) ready.insert(name);
     }
     return ready;
   }
@@ -120,7 +120,7 @@ std::string SteadyLanes() {
 
 ReplacedResult RunRollout(Stage& stage, Witness& witness, const std::string& edition,
                           milliseconds long_job) {
-  Run run(stage, witness);
+  ReplacedRun run(stage, witness);
   run.Begin("rollout " + edition, long_job);
   run.RollOut(edition);
   return run.End();
@@ -128,7 +128,7 @@ ReplacedResult RunRollout(Stage& stage, Witness& witness, const std::string& edi
 
 ReplacedResult RunNodeDrain(Stage& stage, Witness& witness, const std::string& name,
                             milliseconds long_job) {
-  Run run(stage, witness);
+  ReplacedRun run(stage, witness);
   run.Begin(name, long_job);
   run.DrainNode();
   return run.End();

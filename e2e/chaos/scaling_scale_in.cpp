@@ -20,9 +20,9 @@ constexpr milliseconds kWindow{3000};
 constexpr seconds kSilence = kWorkerReportExpiry + seconds(1);
 constexpr seconds kStepDeadline{45};
 
-class Run {
+class ScaleInRun {
  public:
-  Run(Stage& stage, Witness& witness, const ScaleIn& scale_in)
+  ScaleInRun(Stage& stage, Witness& witness, const ScaleIn& scale_in)
       : stage_(stage), witness_(witness), scale_in_(scale_in) {}
 
   ScaleInResult Go() {
@@ -257,7 +257,7 @@ std::string ScaleInLanes(int max_of_one) {
 }
 
 ScaleInResult RunScaleIn(Stage& stage, Witness& witness, const ScaleIn& scale_in) {
-  return Run(stage, witness, scale_in).Go();
+  return ScaleInRun(stage, witness, scale_in).Go();
 }
 
 std::string Describe(const ScaleIn& scale_in, const ScaleInResult& result) {

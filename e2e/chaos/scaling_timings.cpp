@@ -12,12 +12,12 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr milliseconds kAnswer{2000};
-constexpr seconds kWindow{3};
-constexpr const char* kLane = "one";
+constexpr seconds kReleaseWindow{3};
+constexpr const char* kOnlyLane = "one";
 
 std::optional<WorkerReport> Ask(Stage& stage, const std::string& worker, std::string_view request) {
   const auto answer = stage.jobs().connection().Request(
-      WorkerControlSubject(stage.Key(kLane), WorkerNameToken(worker)), request, {}, kAnswer);
+      WorkerControlSubject(stage.Key(kOnlyLane), WorkerNameToken(worker)), request, {}, kAnswer);
   if (!answer || answer->NoResponders()) return std::nullopt;
   const auto report = nats::ReadWorkerReport(answer->payload);
   return report ? std::optional(*report) : std::nullopt;
@@ -55,7 +55,7 @@ std::optional<double> UndrainOnce(Stage& stage, nats::Subscription& results,
     const auto report = Ask(stage, worker, kControlDrain);
     return report && report->state == WorkerState::kDrained;
   });
-  if (!drained || !stage.Publish(kLane, 1, milliseconds(10))) return std::nullopt;
+  if (!drained || !stage.Publish(kOnlyLane, 1, milliseconds(10))) return std::nullopt;
   const WallTime asked = std::chrono::system_clock::now();
   if (!Ask(stage, worker, kControlUndrain)) return std::nullopt;
   const auto started = AwaitStart(results, stage.pool_namespace() + "-" + chapter + "-");
@@ -94,11 +94,11 @@ std::vector<double> MeasureIdleRelease(Stage& stage, Witness& witness, int sampl
   std::vector<double> took;
   stage.Begin("idle release");
   // Stays busy for all of it, so that one worker stays and one goes.
-  if (!stage.Publish(kLane, 1, seconds(10 * samples))) return took;
+  if (!stage.Publish(kOnlyLane, 1, seconds(10 * samples))) return took;
   Await("one is busy", [&] { return stage.CountJobs(JobState::kRunning) == 1; });
   for (int sample = 0; sample < samples; ++sample) {
     const std::size_t since = witness.Now();
-    if (!stage.Publish(kLane, 1, milliseconds(300))) continue;
+    if (!stage.Publish(kOnlyLane, 1, milliseconds(300))) continue;
     const auto lowered = witness.Await(Step::kLowered, since, seconds(60));
     const auto fates = stage.Fates();
     const auto& last = fates.back().record;
@@ -106,7 +106,8 @@ std::vector<double> MeasureIdleRelease(Stage& stage, Witness& witness, int sampl
       std::printf("      idle release %d: not seen\n", sample);
       continue;
     }
-    took.push_back(std::chrono::duration<double>(lowered->at - (last->ended_at + kWindow)).count());
+    took.push_back(
+        std::chrono::duration<double>(lowered->at - (last->ended_at + kReleaseWindow)).count());
     std::printf("      released %.2f s after the window\n", took.back());
   }
   Await("the long job is done", [&] { return stage.AllDone(); });

@@ -32,7 +32,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // Regular samples an hour apart: whatever is seen came from something else.
-constexpr std::chrono::hours kNever{1};
+constexpr std::chrono::hours kForever{1};
 
 ProbedLane LaneOf(const LaneKey& key) {
   return {key, JobStreamName(key), std::string(kConsumerName)};
@@ -176,7 +176,7 @@ TEST_F(ProbeTest, AKilledServerIsADoubtUntilItIsBack) {
 TEST_F(ProbeTest, AQuestionLostWithTheConnectionIsAskedAnew) {
   MakeQueue();
   // Nothing gives up on an answer here: only the reconnect can bring the next question.
-  Begin({.sample_interval = milliseconds(20), .answer_timeout = kNever});
+  Begin({.sample_interval = milliseconds(20), .answer_timeout = kForever});
   ASSERT_TRUE(SeesDoubt(Doubt::kNone));
   server_.Pause();
   ASSERT_TRUE(SeesDoubt(Doubt::kStale));  // So a question is open.
@@ -250,7 +250,7 @@ TEST_F(ProbeTest, AnotherQueueForTheSameLaneIsAskedInstead) {
 
 TEST_F(ProbeTest, AWakeUpIsFollowedAtOnce) {
   MakeQueue();
-  Begin({.sample_interval = kNever, .tap_lanes_max = 0});
+  Begin({.sample_interval = kForever, .tap_lanes_max = 0});
   ASSERT_TRUE(SeesDoubt(Doubt::kNone));
   Publish(1);
   ASSERT_TRUE(admin_->Publish(WakeSubject(key_), "").has_value());
@@ -276,7 +276,7 @@ TEST_F(ProbeTest, ATapWakesForAPlainPublishAndIsArmedAgain) {
 
 TEST_F(ProbeTest, ATapBringsTheNumbersWithoutARegularSample) {
   MakeQueue();
-  Begin({.sample_interval = kNever});
+  Begin({.sample_interval = kForever});
   ASSERT_TRUE(Eventually([&] { return probe_->stats().taps_armed == 1; }));
   // The tap may not have reached the server yet; afterwards it has.
   ASSERT_TRUE(connection_->Flush(kTestDeadline).has_value());

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "operator/jetstream/ledger_json.h"
+#include "operator/jetstream/writer_pace.h"
 #include "worker-runtime/base/log.h"
 #include "worker-runtime/job/names.h"
 
@@ -21,8 +22,6 @@ using nats::ApiCause;
 using nlohmann::json;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kConnectionPoll{100};
-constexpr int kRetryWaitGrowthMax = 30;
 constexpr std::chrono::minutes kTellOfDropsEvery{1};
 
 std::string StreamConfig(const LedgerOptions& options, std::int64_t bytes) {

@@ -1,6 +1,7 @@
 #include "operator/jetstream/jetstream_pool_board.h"
 
 #include <algorithm>
+#include <array>
 #include <condition_variable>
 #include <deque>
 #include <map>
@@ -12,6 +13,8 @@
 #include <thread>
 #include <utility>
 
+#include "operator/jetstream/pool_facts.h"
+#include "operator/jetstream/writer_pace.h"
 #include "worker-runtime/base/log.h"
 #include "worker-runtime/base/text.h"
 #include "worker-runtime/job/job.h"
@@ -26,8 +29,6 @@ namespace {
 using nats::ApiCause;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kConnectionPoll{100};
-constexpr int kRetryWaitGrowthMax = 30;
 constexpr std::string_view kSpecToken = "spec";
 constexpr std::string_view kStatusToken = "status";
 // How a KV client says that a key is gone.
@@ -36,15 +37,6 @@ constexpr std::string_view kDeleted = "DEL";
 
 // Nothing: the key is not there.
 using Value = std::optional<std::string>;
-
-// What tells one value from another. The values themselves would be as large again as those that
-// are wanted; two that nobody means to collide do not.
-struct Digest {
-  std::size_t bytes = 0;
-  std::uint64_t hash = 0;
-  bool operator==(const Digest&) const = default;
-};
-Digest DigestOf(std::string_view value) { return {value.size(), Fnv1a(value)}; }
 
 // "$KV.LK_pools.studio.media.spec" → studio/media. Nothing for keys that are not the operator's.
 std::optional<PoolKey> PoolOfSubject(std::string_view subject) {
@@ -64,14 +56,9 @@ Value ValueOf(nats::StoredMessage message) {
   return std::move(message.payload);
 }
 
-// The bucket is as safe as the safest queue.
-int ReplicasOf(const WorkerPool& pool) {
-  int replicas = 1;
-  for (const Lane& lane : pool.lanes) {
-    if (!lane.queue.external) replicas = std::max(replicas, lane.queue.replicas);
-  }
-  return replicas;
-}
+// What else all pools of an account have in common. Whoever needs one first makes it and does not
+// know the pools: the ledger, a gateway, a worker.
+constexpr std::array<std::string_view, 3> kSharedStreams{kLedgerStream, kKeyStream, kRecordStream};
 
 // Trying the same again will not help.
 bool ForGood(const nats::ApiError& error) {
@@ -147,6 +134,15 @@ class JetStreamPoolBoard::Writer {
   }
 
  private:
+  // What tells one value from another. The values themselves would be as large again as those that
+  // are wanted; two that nobody means to collide do not.
+  struct Digest {
+    std::size_t bytes = 0;
+    std::uint64_t hash = 0;
+    bool operator==(const Digest&) const = default;
+  };
+  static Digest DigestOf(std::string_view value) { return {value.size(), Fnv1a(value)}; }
+
   // Precondition: mutex_ is held.
   void PutWanted(const std::string& subject, Value value) {
     const auto [found, added] = wanted_.try_emplace(subject, value);
@@ -190,6 +186,11 @@ class JetStreamPoolBoard::Writer {
     return replicas_ > replicas_made_;
   }
 
+  int ReplicasMade() const {
+    const std::lock_guard lock(mutex_);
+    return replicas_made_;
+  }
+
   void Sleep(const std::stop_token& stop, milliseconds duration) {
     std::unique_lock lock(mutex_);
     changed_.wait_for(lock, stop, duration, [] { return false; });
@@ -223,6 +224,7 @@ class JetStreamPoolBoard::Writer {
     const Result<void> read = made ? ReadBucket(stop) : made;
     if (stop.stop_requested()) return;
     if (!read) return Failed("not_told", read.error(), stop);
+    RaiseShared(replicas);
     failures_ = 0;
     ready_ = true;
     recheck_at_ = std::chrono::steady_clock::now() + options_.recheck_interval;
@@ -230,6 +232,20 @@ class JetStreamPoolBoard::Writer {
     replicas_made_ = replicas;
     if (synced_) Sweep();
     for (const auto& [subject, value] : wanted_) MarkDirty(subject);
+  }
+
+  // Not in the way of telling; tried again at every look.
+  void RaiseShared(int replicas) {
+    if (replicas <= 1) return;
+    std::string problem;
+    for (const std::string_view stream : kSharedStreams) {
+      const auto raised = nats::RaiseReplicas(jetstream_, stream, replicas);
+      if (!raised) problem = std::string(stream) + ": " + raised.error().message;
+    }
+    if (!problem.empty() && problem != raise_problem_) {
+      log::Warning("pool_board", "fewer_replicas", {{"error", problem}});
+    }
+    raise_problem_ = std::move(problem);
   }
 
   Result<void> ReadBucket(const std::stop_token& stop) {
@@ -331,6 +347,7 @@ class JetStreamPoolBoard::Writer {
   // A bucket that was removed, made anew or written by somebody else is read again.
   void Recheck() {
     recheck_at_ = std::chrono::steady_clock::now() + options_.recheck_interval;
+    RaiseShared(ReplicasMade());
     const auto state = jetstream_.StreamInfo(kPoolStream);
     if (state && state->last_sequence == last_sequence_) return;
     if (!state && state.error().cause != ApiCause::kStreamMissing) return;
@@ -362,6 +379,7 @@ class JetStreamPoolBoard::Writer {
   bool ready_ = false;
   std::uint64_t epoch_ = 0;
   int failures_ = 0;
+  std::string raise_problem_;  // Said last.
   std::chrono::steady_clock::time_point recheck_at_{};
 
   std::jthread thread_;

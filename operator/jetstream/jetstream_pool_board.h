@@ -1,6 +1,9 @@
 // PoolBoard on JetStream: the KV bucket LK_pools, two keys a pool (names.h). What stands in it is
 // read back first, and only what differs is written: an operator that starts again, or whose
 // connection comes back, writes nothing that is there already.
+//
+// The bucket, and whatever else all pools of the account have in common (ledger, idempotency keys,
+// records), has as many replicas as the safest queue of them.
 #pragma once
 
 #include <chrono>

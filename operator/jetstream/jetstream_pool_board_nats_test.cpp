@@ -9,9 +9,11 @@
 #include <vector>
 
 #include "operator/control/fake_leadership.h"
+#include "operator/jetstream/jetstream_ledger.h"
 #include "worker-runtime/job/job.h"
 #include "worker-runtime/nats/pool_brief_json.h"
 #include "worker-runtime/nats/queue_setup.h"
+#include "worker-runtime/nats/testing/nats_cluster.h"
 #include "worker-runtime/nats/testing/nats_test.h"
 
 namespace lanekeeper {
@@ -343,6 +345,38 @@ TEST_F(PoolBoardTest, ManyPoolsAreToldAndComparedAgainAfterARestart) {
   ASSERT_TRUE(Says(media_));
   ASSERT_TRUE(Settled(*board_));
   EXPECT_EQ(board_->written(), 1U);
+}
+
+// A lost node took the ledger and the idempotency keys along, however safe the queues were.
+TEST(PoolBoardInAClusterTest, LedgerAndKeysMadeWithOneReplicaGetThoseOfTheSafestQueue) {
+  auto cluster = nats::NatsCluster::Run();
+  ASSERT_TRUE(cluster.has_value()) << cluster.error().message;
+  const auto connection = Connect(cluster->url());
+  const nats::JetStream jetstream(*connection, kTestDeadline);
+  JetStreamLedger ledger(*connection);
+  ledger.Start();
+  ASSERT_TRUE(Eventually([&] { return nats::ReplicasOf(jetstream, kLedgerStream) == 1; }));
+  ASSERT_TRUE(nats::EnsureBucket(jetstream, kKeyBucket, {}).has_value());
+
+  JetStreamPoolBoard board(*connection, {.status_json = StatusText,
+                                         .retry_wait = milliseconds(10),
+                                         .recheck_interval = milliseconds(50)});
+  board.Start();
+  WorkerPool pool = PoolNamed("media");
+  board.Tell(pool);
+  ASSERT_TRUE(Eventually([&] { return nats::ReplicasOf(jetstream, kPoolStream) == 1; }));
+  pool.lanes[0].queue.replicas = 3;
+  board.Tell(pool);
+  for (const std::string_view stream : {kPoolStream, kLedgerStream, kKeyStream}) {
+    EXPECT_TRUE(Eventually([&] { return nats::ReplicasOf(jetstream, stream) == 3; })) << stream;
+  }
+  // Made by a worker that does not know better, after the pool was told.
+  ASSERT_TRUE(nats::EnsureBucket(jetstream, kRecordBucket, {}).has_value());
+  EXPECT_TRUE(Eventually([&] { return nats::ReplicasOf(jetstream, kRecordStream) == 3; }));
+  pool.lanes[0].queue.replicas = 1;
+  board.Tell(pool);
+  ASSERT_TRUE(Eventually([&] { return board.waiting() == 0; }));
+  EXPECT_EQ(nats::ReplicasOf(jetstream, kLedgerStream), 3) << "other pools may need them";
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "operator/jetstream/pool_facts.h"
 #include "worker-runtime/nats/queue_setup.h"
 
 namespace lanekeeper {
@@ -9,16 +10,6 @@ namespace {
 
 nats::Storage StorageOf(StorageKind kind) {
   return kind == StorageKind::kMemory ? nats::Storage::kMemory : nats::Storage::kFile;
-}
-
-// Dead letters and records are as safe as the safest lane of the pool: one setting for all its
-// lanes, or each would undo the other's.
-int ReplicasOf(const WorkerPool& pool) {
-  int replicas = 1;
-  for (const Lane& lane : pool.lanes) {
-    if (!lane.queue.external) replicas = std::max(replicas, lane.queue.replicas);
-  }
-  return replicas;
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "operator/jetstream/lane_facts.h"
+#include "operator/jetstream/pool_facts.h"
 #include "worker-runtime/base/log.h"
 #include "worker-runtime/nats/worker_report_json.h"
 
@@ -40,8 +41,6 @@ std::optional<std::uint64_t> TokenOf(std::string_view subject) {
 std::string ConsumerInfoApi(const ProbedLane& lane) {
   return "CONSUMER.INFO." + lane.stream + "." + lane.consumer;
 }
-
-PoolKey PoolOf(const LaneKey& key) { return {key.pool_namespace, key.pool}; }
 
 }  // namespace
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "operator/jetstream/pool_facts.h"
 #include "worker-runtime/base/log.h"
 
 namespace lanekeeper {
@@ -15,8 +16,6 @@ constexpr std::string_view kCertificateKey = "tls.crt";  // Of a Secret of type 
 constexpr std::string_view kPrivateKeyKey = "tls.key";
 
 using scaling::Doubt;
-
-PoolKey PoolOf(const LaneKey& key) { return {key.pool_namespace, key.pool}; }
 
 bool NamesSecrets(const PoolNats& nats) {
   return !nats.credentials.secret.empty() || !nats.tls_ca.secret.empty() ||

@@ -5,21 +5,12 @@
 #include <atomic>
 #include <future>
 
+#include "operator/control/eventually.h"
+
 namespace lanekeeper {
 namespace {
 
 using std::chrono::milliseconds;
-
-constexpr std::chrono::seconds kDeadline{60};
-
-bool Eventually(const std::function<bool()>& holds) {
-  const auto end = std::chrono::steady_clock::now() + kDeadline;
-  while (!holds()) {
-    if (std::chrono::steady_clock::now() >= end) return false;
-    std::this_thread::sleep_for(milliseconds(5));
-  }
-  return true;
-}
 
 Result<void> Ok() { return {}; }
 

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "operator/control/conditions.h"
+#include "operator/control/eventually.h"
 #include "operator/control/fakes.h"
 #include "operator/control/reconciler.h"
 
@@ -23,15 +24,6 @@ using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::UnorderedElementsAre;
-
-bool Eventually(const std::function<bool()>& holds) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-  while (!holds()) {
-    if (std::chrono::steady_clock::now() >= end) return false;
-    std::this_thread::sleep_for(milliseconds(5));
-  }
-  return true;
-}
 
 class KeptLedger final : public Ledger {
  public:

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <future>
+#include <memory>
 #include <ostream>
 #include <set>
 #include <string>
@@ -13,6 +16,8 @@
 #include "worker-runtime/gateway/testing/gateway_fixture.h"
 #include "worker-runtime/job/job_record.h"
 #include "worker-runtime/nats/job_record_json.h"
+#include "worker-runtime/nats/queue_setup.h"
+#include "worker-runtime/nats/testing/nats_cluster.h"
 
 namespace lanekeeper::gateway {
 namespace {
@@ -340,6 +345,21 @@ TEST(KeySubjectTest, NoTwoCallersMeet) {
   EXPECT_NE(KeySubject("n", "p", "1", "1:x"), KeySubject("n", "p", "11:", "x"));
   EXPECT_THAT(KeySubject("n", "p", "a b\n", "* >"),
               testing::MatchesRegex("\\$KV\\.LK_keys\\.n\\.p\\.[0-9a-f]+"));
+}
+
+TEST(KeysInAClusterTest, AreAsSafeAsWhatTheOperatorTellsOf) {
+  auto cluster = nats::NatsCluster::Run();
+  ASSERT_TRUE(cluster.has_value()) << cluster.error().message;
+  const auto connection = Connect(cluster->url());
+  const nats::JetStream jetstream(*connection, nats::kTestDeadline);
+  ASSERT_TRUE(nats::EnsureBucket(jetstream, kPoolBucket, {.replicas = 3}).has_value());
+  const auto keys =
+      std::make_shared<KeyStore>(*connection, std::chrono::hours(1),
+                                 std::make_shared<CallQueue>(/*threads=*/1, /*calls_max=*/8));
+  std::promise<bool> prepared;
+  keys->Prepare([&prepared](const Result<void>& ready) { prepared.set_value(ready.has_value()); });
+  ASSERT_TRUE(prepared.get_future().get());
+  EXPECT_EQ(nats::ReplicasOf(jetstream, kKeyStream), 3);
 }
 
 }  // namespace

@@ -111,8 +111,12 @@ void KeyStore::Prepare(std::function<void(Result<void>)> then) {
     if (self->prepared_) return then({});
     // Every key has a time of its own; the bucket's limit only takes what lost it.
     const auto age_max = std::chrono::ceil<std::chrono::hours>(self->kept_) * 2;
-    auto ready = nats::EnsureBucket(nats::JetStream(self->connection_, kAnswerTimeout), kKeyBucket,
-                                    {.age_max = age_max});
+    const nats::JetStream jetstream(self->connection_, kAnswerTimeout);
+    // As safe as what the operator tells us of: that is as safe as the safest queue.
+    const auto replicas = nats::ReplicasOf(jetstream, kPoolStream);
+    if (!replicas) return then(tl::unexpected(replicas.error()));
+    auto ready = nats::EnsureBucket(jetstream, kKeyBucket,
+                                    {.replicas = std::max(1, *replicas), .age_max = age_max});
     if (ready) self->prepared_ = true;
     then(std::move(ready));
   });

@@ -24,7 +24,7 @@ constexpr milliseconds kFreeFlush{2000};
 constexpr std::int64_t kMaxPayloadUnknown = 1 << 20;
 
 // Defined with Connection::Impl as void, because Impl is private to Connection.
-CallbackIds<void>& Ids() {
+CallbackIds<void>& ConnectionIds() {
   static auto& ids = *new CallbackIds<void>();  // Outlives libnats' threads.
   return ids;
 }
@@ -161,10 +161,10 @@ Result<void> Connection::Impl::Start() {
 }
 
 Result<void> Connection::Impl::OpenSession(const Access& access, bool only_better) {
-  const std::uintptr_t id = Ids().Add(shared_from_this());
+  const std::uintptr_t id = ConnectionIds().Add(shared_from_this());
   auto made = MakeOptions(id, access, options_.wait_for_first && !only_better);
   if (!made) {
-    Ids().Remove(id);
+    ConnectionIds().Remove(id);
     return tl::unexpected(std::move(made).error());
   }
   {
@@ -176,7 +176,7 @@ Result<void> Connection::Impl::OpenSession(const Access& access, bool only_bette
   const natsStatus status = natsConnection_Connect(&raw, made->get());
   SessionHandle session(raw, [](natsConnection* ended) { natsConnection_Destroy(ended); });
   if (raw == nullptr || (only_better && status != NATS_OK && Connected())) {
-    Ids().Remove(id);
+    ConnectionIds().Remove(id);
     Error error = ToError(status, "connecting");
     if (const std::string said = SaidLast(); error.message.find(said) == std::string::npos) {
       error.message += " (" + said + ")";
@@ -202,7 +202,7 @@ void Connection::Impl::ReplaceSession(SessionHandle session, std::uintptr_t id, 
   SessionHandle before;  // Destroyed after the lock.
   {
     const std::lock_guard lock(mutex_);
-    Ids().Remove(std::exchange(session_id_, id));
+    ConnectionIds().Remove(std::exchange(session_id_, id));
     before = std::exchange(session_, std::move(session));
     ++sessions_;
     // Its callbacks may have run before the id was ours.
@@ -332,7 +332,7 @@ void Connection::Impl::Close() {
     const std::lock_guard lock(mutex_);
     if (std::exchange(closed_, true)) return;
     session = std::exchange(session_, nullptr);
-    Ids().Remove(std::exchange(session_id_, 0));
+    ConnectionIds().Remove(std::exchange(session_id_, 0));
   }
   {
     const std::lock_guard lock(answers_mutex_);
@@ -347,7 +347,7 @@ void Connection::Impl::Close() {
     // The keeper may have opened one more.
     const std::lock_guard lock(mutex_);
     late = std::exchange(session_, nullptr);
-    Ids().Remove(std::exchange(session_id_, 0));
+    ConnectionIds().Remove(std::exchange(session_id_, 0));
   }
   if (late) natsConnection_Close(late.get());
   grave_->Close();  // The readers are gone.
@@ -546,7 +546,7 @@ void Connection::Impl::Handle(std::uintptr_t session_id, ConnectionChange change
 }
 
 natsStatus Connection::Impl::OnJwtWanted(char** jwt, char** error, void* closure) {
-  const auto self = std::static_pointer_cast<Impl>(Ids().Find(closure));
+  const auto self = std::static_pointer_cast<Impl>(ConnectionIds().Find(closure));
   *jwt = self ? strdup(self->CredentialsOf(IdOf(closure)).jwt.c_str()) : nullptr;
   if (*jwt != nullptr) return NATS_OK;
   *error = strdup("the connection has ended");
@@ -555,7 +555,7 @@ natsStatus Connection::Impl::OnJwtWanted(char** jwt, char** error, void* closure
 
 natsStatus Connection::Impl::OnSignatureWanted(char** error, unsigned char** signature, int* length,
                                                const char* nonce, void* closure) {
-  const auto self = std::static_pointer_cast<Impl>(Ids().Find(closure));
+  const auto self = std::static_pointer_cast<Impl>(ConnectionIds().Find(closure));
   if (self) {
     return nats_Sign(self->CredentialsOf(IdOf(closure)).seed.c_str(), nonce, signature, length);
   }
@@ -564,19 +564,19 @@ natsStatus Connection::Impl::OnSignatureWanted(char** error, unsigned char** sig
 }
 
 void Connection::Impl::OnConnected(natsConnection* /*session*/, void* closure) {
-  const auto self = std::static_pointer_cast<Impl>(Ids().Find(closure));
+  const auto self = std::static_pointer_cast<Impl>(ConnectionIds().Find(closure));
   if (self) self->Handle(IdOf(closure), {.kind = ConnectionChange::Kind::kConnected});
 }
 
 void Connection::Impl::OnDisconnected(natsConnection* session, void* closure) {
-  const auto self = std::static_pointer_cast<Impl>(Ids().Find(closure));
+  const auto self = std::static_pointer_cast<Impl>(ConnectionIds().Find(closure));
   if (!self) return;
   self->Handle(IdOf(closure),
                {.kind = ConnectionChange::Kind::kDisconnected, .text = LastErrorOf(session)});
 }
 
 void Connection::Impl::OnClosed(natsConnection* session, void* closure) {
-  const auto self = std::static_pointer_cast<Impl>(Ids().Find(closure));
+  const auto self = std::static_pointer_cast<Impl>(ConnectionIds().Find(closure));
   if (!self) return;
   self->Handle(IdOf(closure),
                {.kind = ConnectionChange::Kind::kClosed, .text = LastErrorOf(session)});
@@ -584,7 +584,7 @@ void Connection::Impl::OnClosed(natsConnection* session, void* closure) {
 
 void Connection::Impl::OnError(natsConnection* session, natsSubscription* /*subscription*/,
                                natsStatus status, void* closure) {
-  const auto self = std::static_pointer_cast<Impl>(Ids().Find(closure));
+  const auto self = std::static_pointer_cast<Impl>(ConnectionIds().Find(closure));
   if (!self) return;
   ConnectionChange change;
   // In a burst it may belong to a later error than `status` does.

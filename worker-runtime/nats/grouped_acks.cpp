@@ -9,14 +9,14 @@ namespace {
 
 constexpr std::string_view kAck = "+ACK";
 
-struct Entry {
-  std::string subject;
-  GroupedAcks::Handler handler;
-};
-
 }  // namespace
 
 struct GroupedAcks::State {
+  struct Entry {
+    std::string subject;
+    Handler handler;
+  };
+
   State(Connection& to, std::chrono::milliseconds answer_timeout)
       : connection(to), timeout(answer_timeout) {}
 
@@ -41,7 +41,7 @@ void GroupedAcks::Ack(std::string ack_subject, Handler handler) {
 
 // Precondition: under_way, and by this caller alone.
 void GroupedAcks::SendGroup(const std::shared_ptr<State>& state) {
-  const auto group = std::make_shared<std::vector<Entry>>();
+  const auto group = std::make_shared<std::vector<State::Entry>>();
   {
     const std::lock_guard lock(state->mutex);
     if (state->waiting.empty()) {
@@ -63,7 +63,7 @@ void GroupedAcks::SendGroup(const std::shared_ptr<State>& state) {
           told = Fail(ErrorKind::kRetryable,
                       "nobody takes the ack: the consumer is gone or has no leader");
         }
-        for (const Entry& entry : *group) entry.handler(told);
+        for (const State::Entry& entry : *group) entry.handler(told);
         SendGroup(state);
       });
 }

@@ -5,6 +5,8 @@
 #include <optional>
 #include <utility>
 
+#include "worker-runtime/nats/json_text.h"
+
 namespace lanekeeper::nats {
 namespace {
 
@@ -32,10 +34,6 @@ std::optional<ApiError> CheckName(std::string_view name) {
   if (good) return std::nullopt;
   return ApiError{.error = {ErrorKind::kInvalid, "\"" + std::string(name) + "\": not a name"},
                   .cause = ApiCause::kRefused};
-}
-
-json ParseJson(std::string_view text) {
-  return json::parse(text, nullptr, /*allow_exceptions=*/false);
 }
 
 std::string TextOf(const json& object, const char* field) {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "worker-runtime/base/text.h"
+#include "worker-runtime/nats/json_text.h"
 
 namespace lanekeeper::nats {
 namespace {
@@ -100,10 +101,6 @@ std::uint64_t SequenceOr0(const json& object, const char* part, const char* fiel
   const auto number = found->find(field);
   if (number == found->end() || !number->is_number_unsigned()) return 0;
   return number->get<std::uint64_t>();
-}
-
-json ParseJson(std::string_view text) {
-  return json::parse(text, nullptr, /*allow_exceptions=*/false);
 }
 
 // "NATS/1.0\r\nName: value\r\n…\r\n\r\n"

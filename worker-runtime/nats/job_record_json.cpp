@@ -16,7 +16,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kVersion = 1;
+constexpr int kRecordVersion = 1;
 
 // Appends the fields of one object; nlohmann would build a tree for every record of every job.
 class ObjectText {
@@ -104,9 +104,9 @@ void AddList(ObjectText& object, std::string_view name, const std::vector<T>& en
 }
 
 // Reads fields and remembers the first one that is not what it should be.
-class ObjectFields {
+class RecordFields {
  public:
-  explicit ObjectFields(const json& object) : object_(object) {}
+  explicit RecordFields(const json& object) : object_(object) {}
 
   std::string Text(const char* name) {
     const json* value = Find(name);
@@ -155,13 +155,13 @@ class ObjectFields {
   }
   // Calls `read` for each of the objects in a list of at most `entries_max`.
   void List(const char* name, std::size_t entries_max,
-            const std::function<void(ObjectFields&)>& read) {
+            const std::function<void(RecordFields&)>& read) {
     const json* list = Find(name);
     if (list == nullptr) return;
     if (!list->is_array() || list->size() > entries_max) return Bad(name);
     for (const json& entry : *list) {
       if (!entry.is_object()) return Bad(name);
-      ObjectFields fields(entry);
+      RecordFields fields(entry);
       read(fields);
       if (!fields.bad().empty()) return Bad(std::string(name) + "." + fields.bad());
     }
@@ -181,7 +181,7 @@ class ObjectFields {
 
 std::string WriteJobRecord(const JobRecord& record) {
   ObjectText object;
-  object.Number("v", kVersion);
+  object.Number("v", kRecordVersion);
   object.Text("id", record.id);
   AddText(object, "type", record.type);
   object.Text("state", NameOf(record.state));
@@ -213,7 +213,7 @@ std::string WriteJobRecord(const JobRecord& record) {
 Result<JobRecord> ReadJobRecord(std::string_view text) {
   const json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!object.is_object()) return Fail(ErrorKind::kInvalid, "job record: not a JSON object");
-  ObjectFields fields(object);
+  RecordFields fields(object);
   JobRecord record;
   record.id = fields.Text("id");
   if (record.id.empty()) fields.Bad("id");
@@ -239,14 +239,14 @@ Result<JobRecord> ReadJobRecord(std::string_view text) {
   record.error_class = fields.Text("error_class");
   record.dead_reason = fields.Text("dead_reason");
   record.moved_to = fields.Text("moved_to");
-  fields.List("history", kRecordHistoryMax, [&](ObjectFields& past) {
+  fields.List("history", kRecordHistoryMax, [&](RecordFields& past) {
     record.history.push_back({.state = past.State(),
                               .reason = past.Text("reason"),
                               .attempts = past.Count("attempts"),
                               .crashes = past.Count("crashes"),
                               .ended_at = past.Time("ended")});
   });
-  fields.List("past_runs", kPastRunsMax, [&](ObjectFields& past) {
+  fields.List("past_runs", kPastRunsMax, [&](RecordFields& past) {
     record.past_runs.push_back({.started_at = past.Time("started"),
                                 .ended_at = past.Time("ended"),
                                 .outcome = past.Text("outcome"),

@@ -21,7 +21,6 @@ namespace {
 
 using nlohmann::json;
 using std::chrono::milliseconds;
-using std::chrono::nanoseconds;
 
 constexpr milliseconds kAnswerTimeout{5000};
 constexpr milliseconds kLook{200};  // So late it notices a reconnect, and its own end.
@@ -102,8 +101,8 @@ class OrderedKvWatch final : public KvWatch {
                          {"ack_policy", "none"},
                          {"max_deliver", 1},
                          {"flow_control", true},
-                         {"idle_heartbeat", nanoseconds(options_.heartbeat).count()},
-                         {"inactive_threshold", nanoseconds(kForgetAfter).count()},
+                         {"idle_heartbeat", std::chrono::nanoseconds(options_.heartbeat).count()},
+                         {"inactive_threshold", std::chrono::nanoseconds(kForgetAfter).count()},
                          {"num_replicas", 1},
                          {"mem_storage", true}};
     const json request = {{"stream_name", stream_}, {"config", config}, {"action", "create"}};

@@ -14,6 +14,7 @@
 #include "worker-runtime/base/text.h"
 #include "worker-runtime/job/codec.h"
 #include "worker-runtime/job/rfc3339.h"
+#include "worker-runtime/nats/json_text.h"
 
 namespace lanekeeper::nats {
 namespace {
@@ -21,21 +22,21 @@ namespace {
 using nlohmann::json;
 using std::chrono::milliseconds;
 
-constexpr int kVersion = 1;
-constexpr std::size_t kTextMax = 256 * 1024;  // 16 lanes and the longest routes are under 32 KiB.
+constexpr int kBriefVersion = 1;
+constexpr std::size_t kBriefBytesMax =
+    256 * 1024;  // 16 lanes and the longest routes are under 32 KiB.
 constexpr std::size_t kLanesMax = 16;
 constexpr std::size_t kRoutesMax = 128;
 constexpr std::size_t kReasonBytesMax = 256;
 constexpr std::size_t kByBytesMax = 253;
 constexpr std::size_t kQueueNameMax = 255;
-constexpr std::int64_t kCountMax = std::int64_t{1} << 53;  // What every JSON reader can hold.
 constexpr std::array<std::string_view, 3> kClasses{"Short", "Long", "Gpu"};
 
 // Reads the fields of one object and remembers the first one, of all objects read with the same
 // `bad`, that is not what it should be.
-class ObjectFields {
+class BriefFields {
  public:
-  ObjectFields(const json& object, std::string path, std::string& bad)
+  BriefFields(const json& object, std::string path, std::string& bad)
       : object_(object), path_(std::move(path)), bad_(bad) {
     if (!object_.is_object()) Bad("not an object");
   }
@@ -54,7 +55,7 @@ class ObjectFields {
     if (value == nullptr) return absent;
     if (!value->is_number_integer()) return Bad(name), absent;
     if (value->is_number_unsigned() &&
-        value->get<std::uint64_t>() > static_cast<std::uint64_t>(kCountMax)) {
+        value->get<std::uint64_t>() > static_cast<std::uint64_t>(kJsonIntegerMax)) {
       return Bad(name), absent;
     }
     const auto number = value->get<std::int64_t>();
@@ -105,7 +106,7 @@ json WriteLane(const LaneBrief& lane) {
 }
 
 AdmissionPolicy ReadAdmission(const json& value, const std::string& path, std::string& bad) {
-  ObjectFields fields(value, path, bad);
+  BriefFields fields(value, path, bad);
   AdmissionPolicy admission;
   if (const auto wait = fields.Integer("max_wait_ms", 1, 0); wait > 0) {
     admission.wait_max = milliseconds(wait);
@@ -115,7 +116,7 @@ AdmissionPolicy ReadAdmission(const json& value, const std::string& path, std::s
 }
 
 LaneBrief ReadLane(const json& value, const std::string& path, std::string& bad) {
-  ObjectFields fields(value, path, bad);
+  BriefFields fields(value, path, bad);
   LaneBrief lane;
   lane.name = fields.Text("name", 1, 63);
   if (const json* lane_class = fields.Find("class")) {
@@ -141,7 +142,7 @@ LaneBrief ReadLane(const json& value, const std::string& path, std::string& bad)
   return lane;
 }
 
-void ReadLanes(ObjectFields& fields, PoolBrief& brief, std::string& bad) {
+void ReadLanes(BriefFields& fields, PoolBrief& brief, std::string& bad) {
   const json* lanes = fields.Find("lanes");
   if (lanes == nullptr || !lanes->is_array() || lanes->empty() || lanes->size() > kLanesMax) {
     return fields.Bad("lanes");
@@ -156,14 +157,14 @@ void ReadLanes(ObjectFields& fields, PoolBrief& brief, std::string& bad) {
   }
 }
 
-void ReadRoutes(ObjectFields& fields, PoolBrief& brief, std::string& bad) {
+void ReadRoutes(BriefFields& fields, PoolBrief& brief, std::string& bad) {
   const json* routes = fields.Find("routes");
   if (routes == nullptr) return;
   if (!routes->is_array() || routes->size() > kRoutesMax) return fields.Bad("routes");
   std::set<std::string> types;
   for (const json& value : *routes) {
     const std::string path = "routes[" + std::to_string(brief.routes.size()) + "].";
-    ObjectFields entry(value, path, bad);
+    BriefFields entry(value, path, bad);
     Route route{.type = entry.Text("type", 1, kJobTypeBytesMax), .lane = entry.Text("lane", 1, 63)};
     if (!types.insert(route.type).second) entry.Bad("type");
     if (brief.FindLane(route.lane) == nullptr) entry.Bad("lane");
@@ -171,15 +172,11 @@ void ReadRoutes(ObjectFields& fields, PoolBrief& brief, std::string& bad) {
   }
 }
 
-std::string Dump(const json& object) {
-  return object.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
 Result<json> Parse(std::string_view text, std::string_view what) {
-  if (text.size() > kTextMax) {
+  if (text.size() > kBriefBytesMax) {
     return Fail(ErrorKind::kInvalid, std::string(what) + ": more than 256 KiB");
   }
-  json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  json object = ParseJson(text);
   if (!object.is_object()) {
     return Fail(ErrorKind::kInvalid, std::string(what) + ": not a JSON object");
   }
@@ -191,7 +188,7 @@ Result<json> Parse(std::string_view text, std::string_view what) {
 std::string WritePoolBrief(const PoolBrief& brief) {
   json lanes = json::array();
   for (const LaneBrief& lane : brief.lanes) lanes.push_back(WriteLane(lane));
-  json object = {{"v", kVersion},          {"namespace", brief.pool_namespace},
+  json object = {{"v", kBriefVersion},     {"namespace", brief.pool_namespace},
                  {"pool", brief.pool},     {"routing", NameOf(brief.routing)},
                  {"paused", brief.paused}, {"lanes", std::move(lanes)}};
   if (!brief.routes.empty()) {
@@ -201,14 +198,14 @@ std::string WritePoolBrief(const PoolBrief& brief) {
     }
     object["routes"] = std::move(routes);
   }
-  return Dump(object);
+  return DumpJson(object);
 }
 
 Result<PoolBrief> ReadPoolBrief(std::string_view text) {
   const Result<json> object = Parse(text, "pool brief");
   if (!object) return tl::unexpected(object.error());
   std::string bad;
-  ObjectFields fields(*object, "", bad);
+  BriefFields fields(*object, "", bad);
   PoolBrief brief;
   brief.pool_namespace = fields.Text("namespace", 1, 63);
   brief.pool = fields.Text("pool", 1, 63);
@@ -228,14 +225,14 @@ std::string WriteLanePause(const LanePause& pause) {
   json object = {{"until", FormatRfc3339Nanos(pause.until)}};
   if (!pause.reason.empty()) object["reason"] = pause.reason;
   if (!pause.by.empty()) object["by"] = pause.by;
-  return Dump(object);
+  return DumpJson(object);
 }
 
 Result<LanePause> ReadLanePause(std::string_view text) {
   const Result<json> object = Parse(text, "lane pause");
   if (!object) return tl::unexpected(object.error());
   std::string bad;
-  ObjectFields fields(*object, "", bad);
+  BriefFields fields(*object, "", bad);
   LanePause pause;
   const auto until = ParseRfc3339(fields.Text("until", 1, 64));
   if (!until) fields.Bad("until");

@@ -179,6 +179,26 @@ Result<void> EnsureConsumer(const JetStream& jetstream, const std::string& strea
   }
 }
 
+// null: there is no such stream.
+Result<json> ConfigOf(const JetStream& jetstream, std::string_view stream) {
+  auto found = jetstream.StreamInfo(stream);
+  if (!found && found.error().cause == ApiCause::kStreamMissing) return json();
+  if (!found) return tl::unexpected(std::move(found).error().error);
+  return json::parse(found->config_json, nullptr, /*allow_exceptions=*/false);
+}
+
+int ReplicasIn(const json& config) {
+  if (!config.is_object()) return 0;
+  const auto replicas = config.find("num_replicas");
+  return replicas != config.end() && replicas->is_number_integer() ? replicas->get<int>() : 0;
+}
+
+Result<void> Raise(const JetStream& jetstream, json existing, int replicas) {
+  if (ReplicasIn(existing) >= replicas) return {};
+  existing["num_replicas"] = replicas;
+  return EnsureStream(jetstream, existing);
+}
+
 }  // namespace
 
 Result<void> EnsureJobQueue(const JetStream& jetstream, const LaneKey& key,
@@ -199,18 +219,25 @@ Result<void> EnsureDeadLetters(const JetStream& jetstream, std::string_view pool
 
 Result<void> EnsureBucket(const JetStream& jetstream, std::string_view bucket,
                           const BucketSpec& spec) {
-  json desired = BucketConfig(bucket, spec);
-  auto found = jetstream.StreamInfo(TextAt(desired, "name"));
-  if (found) {
-    const json existing = json::parse(found->config_json, nullptr, /*allow_exceptions=*/false);
-    const auto replicas = existing.find("num_replicas");
-    const bool enough = replicas != existing.end() && replicas->is_number_integer() &&
-                        replicas->get<int>() >= spec.replicas;
-    if (enough) return {};
-    desired = existing;
-    desired["num_replicas"] = spec.replicas;
-  }
-  return EnsureStream(jetstream, desired);
+  const json desired = BucketConfig(bucket, spec);
+  const std::string stream = TextAt(desired, "name");
+  auto existing = ConfigOf(jetstream, stream);
+  if (!existing) return tl::unexpected(std::move(existing).error());
+  if (existing->is_null()) return EnsureStream(jetstream, desired);
+  return Raise(jetstream, *std::move(existing), spec.replicas);
+}
+
+Result<int> ReplicasOf(const JetStream& jetstream, std::string_view stream) {
+  auto existing = ConfigOf(jetstream, stream);
+  if (!existing) return tl::unexpected(std::move(existing).error());
+  return ReplicasIn(*existing);
+}
+
+Result<void> RaiseReplicas(const JetStream& jetstream, std::string_view stream, int replicas) {
+  auto existing = ConfigOf(jetstream, stream);
+  if (!existing) return tl::unexpected(std::move(existing).error());
+  if (existing->is_null()) return {};
+  return Raise(jetstream, *std::move(existing), replicas);
 }
 
 Result<void> RemoveStream(const JetStream& jetstream, std::string_view stream) {

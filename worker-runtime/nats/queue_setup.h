@@ -51,6 +51,11 @@ Result<void> EnsureDeadLetters(const JetStream& jetstream, std::string_view pool
 // existing one gets more replicas, never fewer, and is left as it is otherwise.
 Result<void> EnsureBucket(const JetStream& jetstream, std::string_view bucket,
                           const BucketSpec& spec);
+// Of a stream that exists; 0: there is none.
+Result<int> ReplicasOf(const JetStream& jetstream, std::string_view stream);
+// An existing stream gets more replicas, never fewer, and is left as it is otherwise. Not existing
+// is success.
+Result<void> RaiseReplicas(const JetStream& jetstream, std::string_view stream, int replicas);
 // With all messages in it. Not existing is success.
 Result<void> RemoveStream(const JetStream& jetstream, std::string_view stream);
 

@@ -16,7 +16,7 @@ using std::chrono::steady_clock;
 constexpr int kCallbackBytesMax = 64 << 20;
 constexpr int kUnlimited = -1;
 
-CallbackIds<CallbackSubscription>& Ids() {
+CallbackIds<CallbackSubscription>& SubscriptionIds() {
   static auto& ids = *new CallbackIds<CallbackSubscription>();  // Outlives libnats' threads.
   return ids;
 }
@@ -111,11 +111,11 @@ std::shared_ptr<CallbackSubscription> CallbackSubscription::Make(std::string sub
                                                                  int capacity, bool once) {
   const std::shared_ptr<CallbackSubscription> made(
       new CallbackSubscription(std::move(subject), std::move(handler), capacity, once));
-  made->id_ = Ids().Add(made);
+  made->id_ = SubscriptionIds().Add(made);
   return made;
 }
 
-CallbackSubscription::~CallbackSubscription() { Ids().Remove(id_); }
+CallbackSubscription::~CallbackSubscription() { SubscriptionIds().Remove(id_); }
 
 Result<void> CallbackSubscription::Attach(natsConnection* session,
                                           const std::shared_ptr<SubscriptionGrave>& grave) {
@@ -136,7 +136,7 @@ Result<void> CallbackSubscription::Attach(natsConnection* session,
 }
 
 void CallbackSubscription::Shut() {
-  Ids().Remove(id_);
+  SubscriptionIds().Remove(id_);
   gate_.Shut();
   SubscriptionHandle current;
   {
@@ -150,7 +150,7 @@ void CallbackSubscription::OnMessage(natsConnection* /*session*/,
                                      natsSubscription* /*subscription*/, natsMsg* message,
                                      void* closure) {
   MessageHandle owned(message);
-  const std::shared_ptr<CallbackSubscription> self = Ids().Find(closure);
+  const std::shared_ptr<CallbackSubscription> self = SubscriptionIds().Find(closure);
   if (!self) return;
   self->gate_.Run([&] {
     if (self->once_) {

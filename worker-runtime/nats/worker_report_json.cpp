@@ -7,19 +7,19 @@
 #include <utility>
 
 #include "worker-runtime/job/codec.h"
+#include "worker-runtime/nats/json_text.h"
 
 namespace lanekeeper::nats {
 namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kTextMax = 16 * 1024;
+constexpr std::size_t kReportBytesMax = 16 * 1024;
 // Types are left out beyond it. With every bucket of `service` in use and no types it is under 5
 // KiB.
 constexpr std::size_t kTextWithTypesMax = 8192;
 constexpr std::size_t kWorkerNameMax = 253;  // A pod's name.
 constexpr int kSlotsMax = 100'000;
-constexpr std::int64_t kCountMax = std::int64_t{1} << 53;  // What every JSON reader can hold.
 
 constexpr std::array kStates{WorkerState::kRunning, WorkerState::kDraining, WorkerState::kDrained,
                              WorkerState::kStopped};
@@ -61,7 +61,7 @@ std::optional<ServiceCounts> ReadService(const json& sparse) {
   for (const json& pair : sparse) {
     if (!pair.is_array() || pair.size() != 2) return std::nullopt;
     const auto bucket = Integer(pair[0], 0, static_cast<std::int64_t>(counts.size()) - 1);
-    const auto count = Integer(pair[1], 1, kCountMax);
+    const auto count = Integer(pair[1], 1, kJsonIntegerMax);
     if (!bucket || !count) return std::nullopt;
     std::uint64_t& target = counts[static_cast<std::size_t>(*bucket)];
     if (target != 0) return std::nullopt;
@@ -97,15 +97,11 @@ std::optional<std::vector<TypeService>> ReadTypes(const json& list) {
   return types;
 }
 
-std::string Dump(const json& value) {
-  return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
-
 // `[["film",[[40,3]]],…]`, as many as fit into `bytes_max`.
 std::string WriteTypes(const std::vector<TypeService>& types, std::size_t bytes_max) {
   std::string text;
   for (const TypeService& type : types) {
-    const std::string entry = Dump(json::array({type.type, type.service}));
+    const std::string entry = DumpJson(json::array({type.type, type.service}));
     if (text.size() + entry.size() + 2 > bytes_max) break;
     text += (text.empty() ? "[" : ",") + entry;
   }
@@ -126,7 +122,7 @@ std::string WriteWorkerReport(const WorkerReport& report) {
                  {"oldest_running_seconds", report.oldest_running.count()},
                  {"service", WriteService(report.service)}};
   if (report.ending) object["ending"] = true;
-  std::string text = Dump(object);
+  std::string text = DumpJson(object);
   constexpr std::string_view kName = ",\"types\":";
   if (report.types.empty() || text.size() + kName.size() > kTextWithTypesMax) return text;
   const std::string types =
@@ -137,7 +133,7 @@ std::string WriteWorkerReport(const WorkerReport& report) {
 }
 
 Result<WorkerReport> ReadWorkerReport(std::string_view text) {
-  if (text.size() > kTextMax) return Bad("more than 16 KiB");
+  if (text.size() > kReportBytesMax) return Bad("more than 16 KiB");
   const json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!object.is_object()) return Bad("not a JSON object");
   WorkerReport report;
@@ -174,7 +170,7 @@ Result<WorkerReport> ReadWorkerReport(std::string_view text) {
                                       {"dead", &report.dead},
                                       {"oldest_running_seconds", &oldest_running}}) {
     if (!object.contains(field)) continue;  // Older workers do not say it.
-    const auto count = Integer(object, field, 0, kCountMax);
+    const auto count = Integer(object, field, 0, kJsonIntegerMax);
     if (!count) return Bad(field);
     *target = *count;
   }

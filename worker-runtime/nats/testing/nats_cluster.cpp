@@ -19,7 +19,7 @@ using nlohmann::json;
 using Ports = std::array<int, NatsCluster::kNodes>;
 
 constexpr std::chrono::seconds kReadyDeadline{60};
-constexpr std::chrono::milliseconds kLook{100};
+constexpr std::chrono::milliseconds kProbePause{100};
 constexpr int kStartsMax = 3;
 constexpr const char* kProbeStream = "LK_CLUSTER_PROBE";
 
@@ -141,7 +141,7 @@ Result<void> NatsCluster::WaitReady() const {
     } else {
       problem = stored.error().error.message;
     }
-    std::this_thread::sleep_for(kLook);
+    std::this_thread::sleep_for(kProbePause);
   }
   return Fail(ErrorKind::kRetryable, "the cluster does not store a stream: " + problem);
 }
