@@ -4,14 +4,19 @@
 Each step says what it does and how long it took; its output is in build/test-logs/. A failed step
 shows the end of its log, and the others still run. `e2e/test.py STEP…` runs only those steps.
 
+Tests wait more than they compute, so they run one after the other beside the next builds; the
+scenarios on the cluster come last, alone.
+
 Cases are counted from what GoogleTest and unittest report; a check without cases counts as one.
 """
+import concurrent.futures
 import os
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree
 
@@ -24,12 +29,20 @@ CACHE = os.environ.get("LANEKEEPER_CACHE") or os.path.join(
 os.environ["LANEKEEPER_CACHE"] = CACHE
 os.environ["PATH"] = os.path.join(CACHE, "bin") + os.pathsep + os.environ["PATH"]
 STEP_SECONDS_MAX = 3000
-# Enough for a readable stack, at half the time of an optimised build.
-SANITIZER_FLAGS = ["-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1"]
+# Enough for a readable stack. Unity: a header is read once for eight files, not for each; that every
+# file includes what it uses is seen by the release build.
+SANITIZER_OPTIONS = ["-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_UNITY_BUILD=ON"]
+# Checks in code that is not optimised are quick to compile; those of threads slow the code down most.
+ASAN_OPTIONS = [*SANITIZER_OPTIONS, "-DCMAKE_CXX_FLAGS_DEBUG=-O0 -g1",
+                "-DLANEKEEPER_SANITIZE=address,undefined"]
+TSAN_OPTIONS = [*SANITIZER_OPTIONS, "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1", "-DLANEKEEPER_SANITIZE=thread"]
 
 passed = 0
 failed = []
+counting = threading.Lock()
 started = time.monotonic()
+beside = concurrent.futures.ThreadPoolExecutor(max_workers=1)
+running_beside = []
 
 
 def say(text):
@@ -68,8 +81,9 @@ def count(name, ok, cases=None):
         good, bad = (1, 0) if ok else (0, 1)
     elif not ok and bad == 0:
         bad = 1  # It failed outside of its cases: a crash, a sanitizer's report, a time-out.
-    passed += good
-    failed.extend([name] * bad)
+    with counting:
+        passed += good
+        failed.extend([name] * bad)
     say(f"{name}: {good} passed, {bad} failed")
     return bad == 0
 
@@ -112,12 +126,22 @@ def scripted(name, what, command):
     return count(name, run(name, what, command), unittest_cases(name))
 
 
-def build(name, folder, *options):
+def build(name, folder, *options, target="all"):
     ok = run(f"configure-{name}", f"configuring {folder}",
              ["cmake", "-G", "Ninja", "-S", ".", "-B", folder, "-DLANEKEEPER_WERROR=ON", *options])
     ok = ok and run(f"build-{name}", f"building {folder} (warnings are errors)",
-                    ["cmake", "--build", folder, "-j", JOBS])
+                    ["cmake", "--build", folder, "-j", JOBS, "--target", target])
     return count(f"build-{name}", ok)
+
+
+def run_beside(work, *arguments):
+    """Runs it after the others that run beside the builds; wait_beside() waits for all of them."""
+    running_beside.append(beside.submit(work, *arguments))
+
+
+def wait_beside():
+    while running_beside:
+        running_beside.pop().result()
 
 
 def step_release():
@@ -143,14 +167,17 @@ def step_tests():
     ctest("tests", RELEASE, "unit|nats|apiserver")
 
 
+def sanitized(name, options):
+    if build(name, f"build/{name}", *options, target="unit_and_nats_tests"):
+        run_beside(ctest, name, f"build/{name}", "unit|nats")
+
+
 def step_asan():
-    if build("asan", "build/asan", *SANITIZER_FLAGS, "-DLANEKEEPER_SANITIZE=address,undefined"):
-        ctest("asan", "build/asan", "unit|nats")
+    sanitized("asan", ASAN_OPTIONS)
 
 
 def step_tsan():
-    if build("tsan", "build/tsan", *SANITIZER_FLAGS, "-DLANEKEEPER_SANITIZE=thread"):
-        ctest("tsan", "build/tsan", "unit|nats")
+    sanitized("tsan", TSAN_OPTIONS)
 
 
 def step_crd():
@@ -186,6 +213,8 @@ def step_e2e():
     # What is installed by hand in the scenarios after it is installed by helm here.
     ok = ok and scripted("e2e-chart", "the chart on the cluster: installed, upgraded under load, removed",
                          ["python3", "e2e/chart_scenarios.py", "--manifests", str(LOGS / "chart-manifests.yaml")])
+    ok = ok and scripted("e2e-nats", "the chart and NATS: tenants, certificates, the bundled server",
+                         ["python3", "e2e/nats_scenarios.py"])
     ok = run("e2e-deploy", "operator and gateway", ["e2e/cluster/cluster.sh", "deploy"]) and ok
     scripted("e2e-security", "what tries to get at what is not its own", ["python3", "e2e/security_scenarios.py"])
     ok = run("e2e", "scenarios on the cluster", [f"{RELEASE}/bin/lanekeeper-scenarios"],
@@ -207,6 +236,13 @@ def step_e2e():
 
 STEPS = {"style": step_style, "release": step_release, "tests": step_tests, "crd": step_crd,
          "chart": step_chart, "asan": step_asan, "tsan": step_tsan, "tidy": step_tidy, "e2e": step_e2e}
+BESIDE = {"tests", "crd", "chart"}
+ON_KUBERNETES = BESIDE | {"e2e"}
+
+
+def installed(cluster):
+    if not finish("install-cluster", cluster):
+        count("install-cluster", False)
 
 
 def main():
@@ -217,17 +253,22 @@ def main():
     LOGS.mkdir(parents=True, exist_ok=True)
     ready = run("install-nats", "nats-server (pinned, cached)", ["e2e/tools/install.sh", "nats"])
     cluster = None
-    if {"tests", "crd", "chart", "e2e"} & set(wanted):
+    if ON_KUBERNETES & set(wanted):
         say("Kubernetes and etcd (pinned, cached; minutes the first time), beside the build")
         cluster = start("install-cluster", ["e2e/tools/install.sh", "cluster"])
     if not ready:
         count("install-nats", False)
     for step in wanted:
-        if cluster is not None and step in ("tests", "crd", "chart", "e2e"):
-            if not finish("install-cluster", cluster):
-                count("install-cluster", False)
+        if cluster is not None and step in ON_KUBERNETES:
+            run_beside(installed, cluster)
             cluster = None
+        if step in BESIDE:
+            run_beside(STEPS[step])
+            continue
+        if step == "e2e":
+            wait_beside()
         STEPS[step]()
+    wait_beside()
     if failed:
         say("failed: " + ", ".join(sorted(set(failed))))
     print(f"{passed} passed, {len(failed)} failed", flush=True)

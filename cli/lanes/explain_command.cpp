@@ -17,19 +17,19 @@ namespace {
 using cli::Exit;
 using nlohmann::json;
 
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kExplainExamples = R"(Examples:
   lanekeeper explain media/short          # numbers, rules, what holds it, the last 5 decisions
   lanekeeper explain studio/media/short -n 50
   lanekeeper explain media/short -o json)";
 
-struct Flags {
+struct ExplainFlags {
   cli::TargetFlags target;
   cli::Format format = cli::Format::kTable;
   std::string lane;
   int decisions = 5;
 };
 
-Exit RunExplain(const Flags& flags) {
+Exit RunExplain(const ExplainFlags& flags) {
   auto remote = cli::FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
   const auto name = cli::ResolveLane(**remote, flags.lane);
@@ -54,10 +54,10 @@ Exit RunExplain(const Flags& flags) {
 }  // namespace
 
 void AddExplainCommand(cli::Commands commands) {
-  const auto flags = std::make_shared<Flags>();
+  const auto flags = std::make_shared<ExplainFlags>();
   CLI::App* explain =
       commands.app.add_subcommand("explain", "Says why a lane has as many workers as it has");
-  explain->footer(kExamples);
+  explain->footer(kExplainExamples);
   explain->add_option("lane", flags->lane, "POOL/LANE or NAMESPACE/POOL/LANE")->required();
   explain->add_option("-n,--decisions", flags->decisions, "how many past decisions to show [5]")
       ->check(CLI::Range(0, 200))

@@ -16,7 +16,7 @@ using testing::Not;
 
 const WallTime kNow = *ParseRfc3339("2026-11-26T02:35:00Z");
 
-json Pool() {
+json ExplainedPool() {
   return json::parse(R"({
     "namespace":"studio","pool":"media","paused":false,
     "lanes":[{"name":"short"},{"name":"gpu"}],
@@ -42,7 +42,7 @@ json Decisions() {
 }
 
 TEST(ExplainText, SaysWhyFromTheNumbersToTheLastDecisions) {
-  EXPECT_EQ(ExplainText(Pool(), "short", Decisions(), kNow), R"(Lane studio/media/short
+  EXPECT_EQ(ExplainText(ExplainedPool(), "short", Decisions(), kNow), R"(Lane studio/media/short
 
 Jobs:     201 waiting, 3 running, 0 parked, 1 dead letter
 Oldest:   has waited 2m
@@ -69,25 +69,25 @@ The last 2 decisions, the newest first:
 }
 
 TEST(ExplainText, ALaneThatTheOperatorSaidNothingOfIsSaidSo) {
-  const std::string text = ExplainText(Pool(), "gpu", json::array(), kNow);
+  const std::string text = ExplainText(ExplainedPool(), "gpu", json::array(), kNow);
   EXPECT_THAT(text, HasSubstr("The operator has said nothing of this lane yet"));
   EXPECT_THAT(text, Not(HasSubstr("Why")));
   EXPECT_THAT(text, Not(HasSubstr("last")));
 }
 
 TEST(ExplainText, APauseIsWhatHoldsALane) {
-  json pool = Pool();
+  json pool = ExplainedPool();
   pool["lanes"][0]["pause"] = {
       {"until", "2026-11-26T03:00:00Z"}, {"reason", "driver update"}, {"by", "ana"}};
   EXPECT_THAT(ExplainText(pool, "short", json::array(), kNow),
               HasSubstr("paused until 2026-11-26T03:00:00Z: driver update (by ana).\n"));
-  pool = Pool();
+  pool = ExplainedPool();
   pool["paused"] = true;
   EXPECT_THAT(ExplainText(pool, "short", json::array(), kNow), HasSubstr("spec.paused"));
 }
 
 TEST(ExplainText, WorkersThatAreReleasedAreSaid) {
-  json pool = Pool();
+  json pool = ExplainedPool();
   json& lane = pool["status"]["lanes"][0];
   lane["release"] = "3 of 5 released, 2 busy, oldest for 01:12:40";
   lane["decision"]["reason"] = "HeldByBusy";
@@ -97,13 +97,13 @@ TEST(ExplainText, WorkersThatAreReleasedAreSaid) {
 }
 
 TEST(ExplainText, NothingInItDrivesATerminal) {
-  json pool = Pool();
+  json pool = ExplainedPool();
   pool["status"]["lanes"][0]["decision"]["message"] = "a\x1b[2Jb";
   EXPECT_THAT(ExplainText(pool, "short", json::array(), kNow), Not(HasSubstr("\x1b")));
 }
 
 TEST(ExplainJson, HasTheLaneItsBadConditionsAndTheDecisions) {
-  const json explained = ExplainJson(Pool(), "short", Decisions());
+  const json explained = ExplainJson(ExplainedPool(), "short", Decisions());
   EXPECT_EQ(explained["lane"]["waiting"], 201);
   ASSERT_EQ(explained["conditions"].size(), 1u);
   EXPECT_EQ(explained["conditions"][0]["type"], "CapacityShort");

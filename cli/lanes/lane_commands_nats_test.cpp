@@ -138,6 +138,19 @@ TEST_F(LaneCommandsTest, DeadLettersAreListedShownSentAgainAndDiscarded) {
   EXPECT_THAT(shown.out, HasSubstr("no-such-type"));
   EXPECT_EQ(Local("dead show media a --payload").out, "payload of it");
   EXPECT_EQ(Local("dead show media nobody").exit, Exit::kNotFound);
+  for (const char* command :
+       {"list media", "groups media", "replay media --all", "discard media --yes --all"}) {
+    const Ran ran = Local(std::string("dead ") + command + " --lane nolane");
+    EXPECT_EQ(ran.exit, Exit::kNotFound) << command << ran.out;
+    EXPECT_THAT(ran.err, HasSubstr("media has no lane nolane; it has short")) << command;
+  }
+  for (const char* command : {"list", "groups", "replay", "discard --yes"}) {
+    const Ran ran = Local(std::string("dead ") + command + " media --group 0123456789abcdef");
+    EXPECT_EQ(ran.exit, Exit::kNotFound) << command << ran.out;
+    EXPECT_THAT(ran.err, HasSubstr("no dead letters of group 0123456789abcdef in studio/media; "))
+        << command;
+  }
+  EXPECT_EQ(Local("dead list media --type nosuch").exit, Exit::kOk) << "no type has to be known";
 
   EXPECT_EQ(Local("dead replay media").exit, Exit::kUsage) << "which?";
   const Ran misled = Local("dead replay media --all --to-lane fast");

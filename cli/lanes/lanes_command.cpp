@@ -23,13 +23,13 @@ using nlohmann::json;
 
 constexpr std::chrono::milliseconds kWatchInterval{1000};
 constexpr std::chrono::milliseconds kWatchTimeoutMax{5000};
-constexpr const char* kExamples = R"(Examples:
+constexpr const char* kLanesExamples = R"(Examples:
   lanekeeper lanes                  # all lanes of all pools you may read
   lanekeeper lanes media            # those of one pool
   lanekeeper lanes media --watch    # drawn anew every second, until Ctrl-C
   lanekeeper lanes -o json)";
 
-struct Flags {
+struct LanesFlags {
   cli::TargetFlags target;
   cli::Format format = cli::Format::kTable;
   std::string pool;
@@ -93,7 +93,7 @@ Exit Watch(cli::Remote& remote, const std::string& pool, StopSignal& stop) {
   }
 }
 
-Exit RunWatch(const Flags& flags, StopSignal& stop) {
+Exit RunWatch(const LanesFlags& flags, StopSignal& stop) {
   if (flags.format != cli::Format::kTable) {
     cli::Complain("--watch is for people and has no -o; ask again for each -o json");
     return Exit::kUsage;
@@ -106,7 +106,7 @@ Exit RunWatch(const Flags& flags, StopSignal& stop) {
   return Watch(**remote, flags.pool, stop);
 }
 
-Exit RunLanes(const Flags& flags) {
+Exit RunLanes(const LanesFlags& flags) {
   auto remote = cli::FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
   const auto pools = ReadPools(**remote, flags.pool);
@@ -122,10 +122,10 @@ Exit RunLanes(const Flags& flags) {
 }  // namespace
 
 void AddLanesCommands(cli::Commands commands) {
-  const auto flags = std::make_shared<Flags>();
+  const auto flags = std::make_shared<LanesFlags>();
   CLI::App* lanes = commands.app.add_subcommand(
       "lanes", "Shows the lanes: what waits and runs, workers, the last decision");
-  lanes->footer(kExamples);
+  lanes->footer(kLanesExamples);
   lanes->add_option("pool", flags->pool, "POOL or NAMESPACE/POOL; else all");
   lanes->add_flag("-w,--watch", flags->watch,
                   "goes on until Ctrl-C; without a terminal, a line a change");

@@ -23,7 +23,7 @@ Examples:
 constexpr const char* kResumeExamples = R"(Example:
   lanekeeper resume media/gpu)";
 
-struct Flags {
+struct PauseFlags {
   cli::TargetFlags target;
   cli::Format format = cli::Format::kTable;
   std::string lane;
@@ -32,7 +32,7 @@ struct Flags {
   std::string reason;
 };
 
-Exit RunPause(const Flags& flags) {
+Exit RunPause(const PauseFlags& flags) {
   auto remote = cli::FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
   const auto name = cli::ResolveLane(**remote, flags.lane);
@@ -59,7 +59,7 @@ Exit RunPause(const Flags& flags) {
   return Exit::kOk;
 }
 
-Exit RunResume(const Flags& flags) {
+Exit RunResume(const PauseFlags& flags) {
   auto remote = cli::FindRemote(flags.target);
   if (!remote) return cli::Refuse(remote.error());
   const auto name = cli::ResolveLane(**remote, flags.lane);
@@ -81,7 +81,7 @@ Exit RunResume(const Flags& flags) {
 }  // namespace
 
 void AddPauseCommands(cli::Commands commands) {
-  const auto flags = std::make_shared<Flags>();
+  const auto flags = std::make_shared<PauseFlags>();
   CLI::App* pause = commands.app.add_subcommand("pause", "Starts no jobs of a lane for a while");
   pause->footer(kPauseExamples);
   pause->add_option("lane", flags->lane, "POOL/LANE or NAMESPACE/POOL/LANE")->required();

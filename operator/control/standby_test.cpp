@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "operator/control/control_loop.h"
+#include "operator/control/eventually.h"
 #include "operator/control/fake_leadership.h"
 #include "operator/control/reconciler_fixture.h"
 
@@ -19,15 +20,6 @@ using testing::IsEmpty;
 
 const LaneKey kShort{"studio", "media", "short"};
 const LaneKey kExtra{"studio", "media", "extra"};
-
-bool Eventually(const std::function<bool()>& holds) {
-  const auto end = std::chrono::steady_clock::now() + seconds(60);
-  while (std::chrono::steady_clock::now() < end) {
-    if (holds()) return true;
-    std::this_thread::sleep_for(milliseconds(2));
-  }
-  return holds();
-}
 
 class SeenByAll final : public ReconcileObserver {
  public:

@@ -21,7 +21,7 @@ using std::chrono::milliseconds;
 
 constexpr std::chrono::seconds kStartDeadline{30};
 constexpr std::chrono::seconds kStopDeadline{10};
-constexpr milliseconds kLook{10};
+constexpr milliseconds kStartLook{10};
 constexpr Backoff kRestart{milliseconds(200), std::chrono::seconds(10)};
 
 // {"nats":["nats://127.0.0.1:36453"]}; 0 while it is not written completely.
@@ -151,7 +151,7 @@ Result<void> LocalNats::AwaitListening(handlers::Process& server) {
                                              Describe(server.Reap()) +
                                              "): " + (said.empty() ? LastWords() : said));
     }
-    if (!Rest(kLook)) break;
+    if (!Rest(kStartLook)) break;
   }
   return Fail(ErrorKind::kRetryable, "nats-server does not listen: " + LastWords());
 }

@@ -14,7 +14,7 @@ using enum ScalingReason;
 
 constexpr std::int64_t kHuge = std::numeric_limits<std::int64_t>::max();
 
-struct Case {
+struct DecisionCase {
   const char* name;  // The claim this row proves.
   Observation seen;
   int peak;  // Demand one second ago; -1 for none.
@@ -24,18 +24,18 @@ struct Case {
 };
 
 // Names the row in the listing; gtest would print raw bytes otherwise.
-void PrintTo(const Case& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const DecisionCase& row, std::ostream* out) { *out << row.name; }
 
 Observation WithPeak(Observation seen, int peak) {
   seen.peak_demand = std::max(0, peak);
   return seen;
 }
 
-class DecideWorkersTest : public testing::TestWithParam<Case> {};
+class DecideWorkersTest : public testing::TestWithParam<DecisionCase> {};
 
 TEST_P(DecideWorkersTest, ReturnsExpectedDecision) {
   const ScalingPolicy policy{.workers_min = 1, .workers_max = 10, .jobs_per_worker = 100};
-  const Case& row = GetParam();
+  const DecisionCase& row = GetParam();
   const ScalingDecision decision = DecideWorkers(policy, WithPeak(row.seen, row.peak));
   EXPECT_EQ(decision.workers, row.workers);
   EXPECT_EQ(decision.demand, row.demand);
@@ -76,43 +76,48 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         //   name                                  seen                    peak  workers demand
         //   reason
-        Case{"EmptyQueueKeepsTheMinimum", Seen(0, 0, 1), -1, 1, 1, kFlooredAtMin},
-        Case{"OneLeftoverJobIsOneWorker", Seen(101, 0, 1), -1, 2, 2, kBacklogGrew},
-        Case{"RunningJobsAreDemandToo", Seen(50, 51, 1, 1), -1, 2, 2, kBacklogGrew},
-        Case{"ExactMultipleNeedsNoExtraWorker", Seen(200, 0, 2), -1, 2, 2, kOnTarget},
-        Case{"ZeroToManyIsOneStep", Seen(901, 0, 0), -1, 10, 10, kBacklogGrew},
-        Case{"HugeBacklogDoesNotOverflow", Seen(kHuge, kHuge, 10), -1, 10, 10, kCappedAtMax},
-        Case{"MoreThanMaxSaysSo", Seen(5000, 0, 1), -1, 10, 10, kCappedAtMax},
-        Case{"ShortDipIsHeldByTheWindow", Seen(100, 0, 6), 5, 5, 1, kHeldByWindow},
-        Case{"NoPeakLetsTheLaneShrink", Seen(100, 0, 6), -1, 1, 1, kBacklogShrank},
-        Case{"PeakNeverCausesAScaleUp", Seen(100, 0, 3), 9, 3, 1, kHeldByWindow},
-        Case{"PeakIsNeverOverALoweredMax", Seen(0, 0, 30), 25, 10, 1, kHeldByWindow},
-        Case{"BusyWorkersAreTheReleasesAffair", Seen(0, 4, 6, 4), -1, 1, 1, kBacklogShrank},
-        Case{"ParkedWithOpenPullIsNoDemand", Parked(100, 900, 1, 1), -1, 1, 1, kOnTarget},
-        Case{"ParkedWhileAllAreFullIsDemand", Parked(100, 301, 0, 1), -1, 5, 5, kBacklogGrew},
-        Case{"ParkedWithoutWorkersIsNoFlood", Parked(0, 5000, 0, 0), -1, 1, 1, kRetriesWaiting},
-        Case{"ConsumerLimitCapsWorkers", Limited(900, 3), -1, 3, 3, kCappedByConsumer},
-        Case{"ConsumerLimitAboveMaxIsNothing", Limited(5000, 100), -1, 10, 10, kCappedAtMax},
-        Case{"PausedLaneStartsNobodyForWhatWaits", PausedLane(Seen(901, 0, 0)), -1, 1, 1,
-             kLanePaused},
-        Case{"PausedLaneStartsNobodyForRetries", PausedLane(Parked(0, 901, 0, 1)), -1, 1, 1,
-             kLanePaused},
-        Case{"RunningJobsOfAPausedLaneKeepTheirWorkers", PausedLane(Seen(901, 250, 5, 3)), -1, 3, 3,
-             kLanePaused},
-        Case{"PausedLaneShrinksAsAlways", PausedLane(Seen(901, 0, 6)), 5, 5, 1, kHeldByWindow},
-        Case{"PausedLaneWithNothingWaitingIsLikeAny", PausedLane(Seen(0, 150, 2, 2)), -1, 2, 2,
-             kOnTarget},
-        Case{"DoubtAboutAPausedLaneHolds", PausedLane(Doubtful(Doubt::kStale, 7)), -1, 7, 7,
-             kHeldByDoubt},
-        Case{"NoAnswerHolds", Doubtful(Doubt::kStale, 7), -1, 7, 7, kHeldByDoubt},
-        Case{"MissingConsumerIsNotAnEmptyQueue", Doubtful(Doubt::kConsumerMissing, 7), -1, 7, 7,
-             kHeldByDoubt},
-        Case{"MissingConsumerNeverScalesToMax", Doubtful(Doubt::kConsumerMissing, 1), -1, 1, 1,
-             kHeldByDoubt},
-        Case{"DoubtHoldsEvenOverALoweredMax", Doubtful(Doubt::kDisconnected, 30), -1, 30, 30,
-             kHeldByDoubt},
-        Case{"DoubtStillHonoursTheMinimum", Doubtful(Doubt::kNoSampleYet, 0), -1, 1, 1,
-             kHeldByDoubt}),
+        DecisionCase{"EmptyQueueKeepsTheMinimum", Seen(0, 0, 1), -1, 1, 1, kFlooredAtMin},
+        DecisionCase{"OneLeftoverJobIsOneWorker", Seen(101, 0, 1), -1, 2, 2, kBacklogGrew},
+        DecisionCase{"RunningJobsAreDemandToo", Seen(50, 51, 1, 1), -1, 2, 2, kBacklogGrew},
+        DecisionCase{"ExactMultipleNeedsNoExtraWorker", Seen(200, 0, 2), -1, 2, 2, kOnTarget},
+        DecisionCase{"ZeroToManyIsOneStep", Seen(901, 0, 0), -1, 10, 10, kBacklogGrew},
+        DecisionCase{"HugeBacklogDoesNotOverflow", Seen(kHuge, kHuge, 10), -1, 10, 10,
+                     kCappedAtMax},
+        DecisionCase{"MoreThanMaxSaysSo", Seen(5000, 0, 1), -1, 10, 10, kCappedAtMax},
+        DecisionCase{"ShortDipIsHeldByTheWindow", Seen(100, 0, 6), 5, 5, 1, kHeldByWindow},
+        DecisionCase{"NoPeakLetsTheLaneShrink", Seen(100, 0, 6), -1, 1, 1, kBacklogShrank},
+        DecisionCase{"PeakNeverCausesAScaleUp", Seen(100, 0, 3), 9, 3, 1, kHeldByWindow},
+        DecisionCase{"PeakIsNeverOverALoweredMax", Seen(0, 0, 30), 25, 10, 1, kHeldByWindow},
+        DecisionCase{"BusyWorkersAreTheReleasesAffair", Seen(0, 4, 6, 4), -1, 1, 1, kBacklogShrank},
+        DecisionCase{"ParkedWithOpenPullIsNoDemand", Parked(100, 900, 1, 1), -1, 1, 1, kOnTarget},
+        DecisionCase{"ParkedWhileAllAreFullIsDemand", Parked(100, 301, 0, 1), -1, 5, 5,
+                     kBacklogGrew},
+        DecisionCase{"ParkedWithoutWorkersIsNoFlood", Parked(0, 5000, 0, 0), -1, 1, 1,
+                     kRetriesWaiting},
+        DecisionCase{"ConsumerLimitCapsWorkers", Limited(900, 3), -1, 3, 3, kCappedByConsumer},
+        DecisionCase{"ConsumerLimitAboveMaxIsNothing", Limited(5000, 100), -1, 10, 10,
+                     kCappedAtMax},
+        DecisionCase{"PausedLaneStartsNobodyForWhatWaits", PausedLane(Seen(901, 0, 0)), -1, 1, 1,
+                     kLanePaused},
+        DecisionCase{"PausedLaneStartsNobodyForRetries", PausedLane(Parked(0, 901, 0, 1)), -1, 1, 1,
+                     kLanePaused},
+        DecisionCase{"RunningJobsOfAPausedLaneKeepTheirWorkers", PausedLane(Seen(901, 250, 5, 3)),
+                     -1, 3, 3, kLanePaused},
+        DecisionCase{"PausedLaneShrinksAsAlways", PausedLane(Seen(901, 0, 6)), 5, 5, 1,
+                     kHeldByWindow},
+        DecisionCase{"PausedLaneWithNothingWaitingIsLikeAny", PausedLane(Seen(0, 150, 2, 2)), -1, 2,
+                     2, kOnTarget},
+        DecisionCase{"DoubtAboutAPausedLaneHolds", PausedLane(Doubtful(Doubt::kStale, 7)), -1, 7, 7,
+                     kHeldByDoubt},
+        DecisionCase{"NoAnswerHolds", Doubtful(Doubt::kStale, 7), -1, 7, 7, kHeldByDoubt},
+        DecisionCase{"MissingConsumerIsNotAnEmptyQueue", Doubtful(Doubt::kConsumerMissing, 7), -1,
+                     7, 7, kHeldByDoubt},
+        DecisionCase{"MissingConsumerNeverScalesToMax", Doubtful(Doubt::kConsumerMissing, 1), -1, 1,
+                     1, kHeldByDoubt},
+        DecisionCase{"DoubtHoldsEvenOverALoweredMax", Doubtful(Doubt::kDisconnected, 30), -1, 30,
+                     30, kHeldByDoubt},
+        DecisionCase{"DoubtStillHonoursTheMinimum", Doubtful(Doubt::kNoSampleYet, 0), -1, 1, 1,
+                     kHeldByDoubt}),
     [](const auto& test) { return test.param.name; });
 
 TEST(DecideWorkers, PausedChangesNothing) {

@@ -16,7 +16,7 @@ constexpr double kOutliersMin = 1.5;
 // With fewer jobs than this none is an outlier: who knows what the others will be.
 constexpr double kOutlierJobsMin = 4;
 // Who was away for longer does not know when the jobs came.
-constexpr double kBlindSeconds = 60;
+constexpr double kBlindToArrivalsSeconds = 60;
 // The recent rate leans on the longer one as if it had seen this many jobs come at that rate.
 constexpr double kPriorJobs = 2;
 // A rate is reckoned with up to this many standard deviations of its count.
@@ -39,7 +39,7 @@ void LaneModel::SeeArrivals(Time now, std::int64_t total) {
   const std::int64_t came = arrivals_at_ ? std::max<std::int64_t>(0, total - arrivals_seen_) : 0;
   arrivals_at_ = now;
   arrivals_seen_ = total;
-  if (passed <= 0 || passed > kBlindSeconds) return;
+  if (passed <= 0 || passed > kBlindToArrivalsSeconds) return;
   for (FadingCount* count : {&lately_, &longer_}) {
     count->Fade(passed);
     count->events += static_cast<double>(came);
@@ -115,7 +115,7 @@ Estimate LaneModel::At(Time now) const {
 
   FadingCount lately = lately_;
   FadingCount longer = longer_;
-  const double passed = std::clamp(Seconds(now - *arrivals_at_), 0.0, kBlindSeconds);
+  const double passed = std::clamp(Seconds(now - *arrivals_at_), 0.0, kBlindToArrivalsSeconds);
   lately.Fade(passed);
   longer.Fade(passed);
   if (longer.events <= 0) return estimate;

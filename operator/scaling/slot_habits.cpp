@@ -9,7 +9,7 @@ namespace {
 // Slots counted one by one; from there on by the eighth root of two.
 constexpr std::size_t kSingly = 32;
 // Who was away for longer did not see what happened.
-constexpr double kBlindSeconds = 15;
+constexpr double kBlindToSlotsSeconds = 15;
 // How much a rise counts against the one after it.
 constexpr double kFade = 0.97;
 // A slot that was idle for longer than this begins anew.
@@ -36,7 +36,7 @@ double SlotHabits::SlotOf(std::size_t level) {
 void SlotHabits::See(Time now, std::int64_t jobs, const SlotCosts& costs) {
   const double passed = seen_at_ ? std::chrono::duration<double>(now - *seen_at_).count() : 0.0;
   seen_at_ = now;
-  if (passed > 0 && passed <= kBlindSeconds) clock_ += passed;
+  if (passed > 0 && passed <= kBlindToSlotsSeconds) clock_ += passed;
 
   std::size_t used = 0;
   while (used < kLevels && SlotOf(used) <= static_cast<double>(jobs)) ++used;

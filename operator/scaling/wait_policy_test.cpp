@@ -21,7 +21,7 @@ ScalingPolicy Policy(milliseconds target, int slots = 1, int workers_max = 1000)
   return {.workers_max = workers_max, .jobs_per_worker = 1, .slots = slots, .target_wait = target};
 }
 
-struct Case {
+struct WaitCase {
   const char* name;  // The claim this row proves.
   ScalingPolicy policy;
   double service;     // Seconds.
@@ -35,9 +35,9 @@ struct Case {
   double slots_max;
 };
 
-void PrintTo(const Case& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const WaitCase& row, std::ostream* out) { *out << row.name; }
 
-Observation Seen(const Case& row) {
+Observation Seen(const WaitCase& row) {
   Observation seen;
   seen.waiting = row.waiting;
   seen.running = row.running;
@@ -52,10 +52,10 @@ Observation Seen(const Case& row) {
   return seen;
 }
 
-class SlotsByWaitTest : public testing::TestWithParam<Case> {};
+class SlotsByWaitTest : public testing::TestWithParam<WaitCase> {};
 
 TEST_P(SlotsByWaitTest, AsksForWhatItTakes) {
-  const Case& row = GetParam();
+  const WaitCase& row = GetParam();
   const std::optional<double> slots = SlotsByWait(row.policy, Seen(row));
   ASSERT_TRUE(slots);
   EXPECT_GE(*slots, row.slots_min);
@@ -67,23 +67,25 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         //   name                        policy    S  rate   C  waiting running current starting
         //   slots
-        Case{"NothingToDoIsNoSlot", Policy(seconds(1)), 10, 0, 30, 0, 0, 3, 0, 0, 0},
-        Case{"ARateThatFadedIsNoSlot", Policy(seconds(1)), 10, 0.001, 30, 0, 0, 1, 0, 0, 0},
-        Case{"OneJobIsOneSlot", Policy(minutes(10)), 0.1, 0, 30, 1, 0, 0, 0, 1, 1},
-        Case{"JobsOfHoursNeedASlotEach", Policy(minutes(2)), 18000, 0.001, 30, 7, 3, 3, 0, 10, 10},
-        Case{"ThoseStartingAreCounted", Policy(minutes(2)), 18000, 0, 30, 7, 3, 10, 7, 10, 10},
+        WaitCase{"NothingToDoIsNoSlot", Policy(seconds(1)), 10, 0, 30, 0, 0, 3, 0, 0, 0},
+        WaitCase{"ARateThatFadedIsNoSlot", Policy(seconds(1)), 10, 0.001, 30, 0, 0, 1, 0, 0, 0},
+        WaitCase{"OneJobIsOneSlot", Policy(minutes(10)), 0.1, 0, 30, 1, 0, 0, 0, 1, 1},
+        WaitCase{"JobsOfHoursNeedASlotEach", Policy(minutes(2)), 18000, 0.001, 30, 7, 3, 3, 0, 10,
+                 10},
+        WaitCase{"ThoseStartingAreCounted", Policy(minutes(2)), 18000, 0, 30, 7, 3, 10, 7, 10, 10},
         // 1,000 jobs of 6 s in the 90 s that are left once workers have started: about 63 of them.
-        Case{"ALongTargetSharesSlots", Policy(minutes(2)), 6, 0, 30, 1000, 0, 0, 0, 60, 66},
-        Case{"AShortTargetDoesNot", Policy(seconds(1)), 60, 0, 30, 40, 0, 0, 0, 35, 40},
+        WaitCase{"ALongTargetSharesSlots", Policy(minutes(2)), 6, 0, 30, 1000, 0, 0, 0, 60, 66},
+        WaitCase{"AShortTargetDoesNot", Policy(seconds(1)), 60, 0, 30, 40, 0, 0, 0, 35, 40},
         // 64 slots get through 64 jobs of a second in the second that each may wait.
-        Case{"BigWorkersAreOne", Policy(seconds(1), 64), 1, 0, 5, 60, 4, 1, 0, 1, 64},
-        Case{"AQueueThatIsNearlyThroughIsLeftAlone", Policy(seconds(1)), 1, 20, 30, 20, 40, 40, 0,
-             40, 41},
-        Case{"NoColdStartKnownIsNone", Policy(seconds(1)), 10, 1, 0, 8, 2, 2, 0, 9, 10},
-        Case{"TheSteadyLoadHasAReserve", Policy(seconds(10)), 10, 10, 30, 0, 100, 105, 0, 103, 110},
-        Case{"NeverBelowWhatRuns", Policy(hours(10)), 1, 0, 30, 0, 25, 40, 0, 25, 25},
-        Case{"HugeCountsStayFinite", Policy(seconds(1)), 1, 1, 30,
-             std::numeric_limits<std::int64_t>::max(), 0, 0, 0, 1e6, 1e19}),
+        WaitCase{"BigWorkersAreOne", Policy(seconds(1), 64), 1, 0, 5, 60, 4, 1, 0, 1, 64},
+        WaitCase{"AQueueThatIsNearlyThroughIsLeftAlone", Policy(seconds(1)), 1, 20, 30, 20, 40, 40,
+                 0, 40, 41},
+        WaitCase{"NoColdStartKnownIsNone", Policy(seconds(1)), 10, 1, 0, 8, 2, 2, 0, 9, 10},
+        WaitCase{"TheSteadyLoadHasAReserve", Policy(seconds(10)), 10, 10, 30, 0, 100, 105, 0, 103,
+                 110},
+        WaitCase{"NeverBelowWhatRuns", Policy(hours(10)), 1, 0, 30, 0, 25, 40, 0, 25, 25},
+        WaitCase{"HugeCountsStayFinite", Policy(seconds(1)), 1, 1, 30,
+                 std::numeric_limits<std::int64_t>::max(), 0, 0, 0, 1e6, 1e19}),
     [](const auto& test) { return test.param.name; });
 
 TEST(WaitPolicyTest, NothingIsKnownBeforeTheFirstJobEnds) {
@@ -95,14 +97,14 @@ TEST(WaitPolicyTest, NothingIsKnownBeforeTheFirstJobEnds) {
 }
 
 TEST(WaitPolicyTest, WithFewSamplesAServiceTimeIsTakenForLonger) {
-  Case row{"", Policy(seconds(30)), 10, 0, 30, 100, 0, 0, 0, 0, 0};
+  WaitCase row{"", Policy(seconds(30)), 10, 0, 30, 100, 0, 0, 0, 0, 0};
   Observation few = Seen(row);
   few.estimate.service_jobs = 1;
   EXPECT_GT(*SlotsByWait(row.policy, few), *SlotsByWait(row.policy, Seen(row)) + 10);
 }
 
 TEST(WaitPolicyTest, WhatUsuallyFollowsIsAskedForAtOnce) {
-  Case row{"", Policy(seconds(1)), 30, 0.01, 30, 1, 0, 0, 0, 0, 0};
+  WaitCase row{"", Policy(seconds(1)), 30, 0.01, 30, 1, 0, 0, 0, 0, 0};
   Observation seen = Seen(row);
   seen.estimate.slots_next = 4;
   EXPECT_EQ(*SlotsByWait(row.policy, seen), 4);
@@ -117,7 +119,7 @@ struct Any {
     return std::exp(
         std::uniform_real_distribution<double>(std::log(least), std::log(most))(random));
   }
-  Case Row() {
+  WaitCase Row() {
     const int slots = To(1) == 0 ? 1 : 1 + To(63);
     const int current = To(50);
     const int starting = To(current);
@@ -140,7 +142,7 @@ struct Any {
 TEST(WaitPolicyTest, IsInBoundsWhateverIsSeen) {
   Any any{std::mt19937(3)};
   for (int i = 0; i < 50000; ++i) {
-    const Case row = any.Row();
+    const WaitCase row = any.Row();
     const Observation seen = Seen(row);
     const double slots = *SlotsByWait(row.policy, seen);
     ASSERT_TRUE(std::isfinite(slots));
@@ -157,7 +159,7 @@ TEST(WaitPolicyTest, IsInBoundsWhateverIsSeen) {
 TEST(WaitPolicyTest, RespondsInOneStep) {
   Any any{std::mt19937(5)};
   for (int i = 0; i < 50000; ++i) {
-    const Case row = any.Row();
+    const WaitCase row = any.Row();
     Observation seen = Seen(row);
     const int first = DecideWorkers(row.policy, seen).workers;
     if (first <= seen.workers_current) continue;
@@ -170,7 +172,7 @@ TEST(WaitPolicyTest, RespondsInOneStep) {
 TEST(WaitPolicyTest, MoreJobsNeverAskForLess) {
   Any any{std::mt19937(6)};
   for (int i = 0; i < 50000; ++i) {
-    const Case row = any.Row();
+    const WaitCase row = any.Row();
     const Observation seen = Seen(row);
     Observation more = seen;
     more.waiting += 1 + any.To(100);
@@ -181,27 +183,27 @@ TEST(WaitPolicyTest, MoreJobsNeverAskForLess) {
 }
 
 TEST(PredictWaitTest, AFreeSlotIsNoWait) {
-  const Case row{"", Policy(seconds(1)), 10, 0, 30, 0, 3, 4, 0, 0, 0};
+  const WaitCase row{"", Policy(seconds(1)), 10, 0, 30, 0, 3, 4, 0, 0, 0};
   EXPECT_EQ(PredictWait(row.policy, Seen(row)), milliseconds(0));
 }
 
 TEST(PredictWaitTest, AQueueIsWaitedThrough) {
   // Four slots end a job every 2.5 s; nine are ahead.
-  const Case row{"", Policy(minutes(2), 1, 4), 10, 0, 30, 9, 4, 4, 0, 0, 0};
+  const WaitCase row{"", Policy(minutes(2), 1, 4), 10, 0, 30, 9, 4, 4, 0, 0, 0};
   const auto wait = PredictWait(row.policy, Seen(row));
   ASSERT_TRUE(wait);
   EXPECT_NEAR(static_cast<double>(wait->count()), 25000, 100);
 }
 
 TEST(PredictWaitTest, FromZeroItIsAColdStart) {
-  const Case row{"", Policy(seconds(5)), 10, 0, 30, 0, 0, 0, 0, 0, 0};
+  const WaitCase row{"", Policy(seconds(5)), 10, 0, 30, 0, 0, 0, 0, 0, 0};
   const auto wait = PredictWait(row.policy, Seen(row));
   ASSERT_TRUE(wait);
   EXPECT_EQ(*wait, seconds(30));
 }
 
 TEST(PredictWaitTest, LongJobsWaitForNewWorkersNotForOldOnes) {
-  const Case row{"", Policy(minutes(2)), 18000, 0, 30, 2, 5, 7, 2, 0, 0};
+  const WaitCase row{"", Policy(minutes(2)), 18000, 0, 30, 2, 5, 7, 2, 0, 0};
   const auto wait = PredictWait(row.policy, Seen(row));
   ASSERT_TRUE(wait);
   EXPECT_GE(*wait, seconds(30));
@@ -209,7 +211,7 @@ TEST(PredictWaitTest, LongJobsWaitForNewWorkersNotForOldOnes) {
 }
 
 TEST(PredictWaitTest, UnderTheDepthPolicyItCountsWhatThereIs) {
-  Case row{"", Policy(seconds(1)), 10, 0, 30, 9, 1, 1, 0, 0, 0};
+  WaitCase row{"", Policy(seconds(1)), 10, 0, 30, 9, 1, 1, 0, 0, 0};
   row.policy.target_wait.reset();
   const auto wait = PredictWait(row.policy, Seen(row));
   ASSERT_TRUE(wait);

@@ -9,11 +9,11 @@
 namespace lanekeeper::gateway {
 namespace {
 
-PoolBrief Media() { return {.pool_namespace = "studio", .pool = "media", .lanes = {}}; }
+PoolBrief StudioMedia() { return {.pool_namespace = "studio", .pool = "media", .lanes = {}}; }
 
 TEST(FindPoolTest, APoolIsFoundByItsName) {
   FakePools pools;
-  pools.Put(Media());
+  pools.Put(StudioMedia());
   const auto found = FindPool(pools, "studio", "media");
   ASSERT_TRUE(found);
   EXPECT_EQ((*found)->pool, "media");
@@ -31,7 +31,7 @@ TEST(FindPoolTest, WhileThePoolsAreBeingReadNoneIsSaidNotToExist) {
   ASSERT_FALSE(early);
   EXPECT_EQ(early.error().type, ProblemType::kQueueUnavailable);
   EXPECT_TRUE(early.error().retry_after);
-  pools.Put(Media());
+  pools.Put(StudioMedia());
   EXPECT_TRUE(FindPool(pools, "studio", "media")) << "one that was read already is known";
 }
 

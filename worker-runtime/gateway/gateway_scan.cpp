@@ -15,7 +15,7 @@ using std::chrono::steady_clock;
 
 constexpr int kBatchMessages = 512;
 constexpr std::size_t kBatchBytes = 8 << 20;
-constexpr milliseconds kAnswerTimeout{5000};
+constexpr milliseconds kReadTimeout{5000};
 
 using Visit = std::function<bool(const nats::StoredMessage&)>;
 
@@ -32,7 +32,7 @@ Result<Batch> ReadBatch(nats::Connection& connection, const std::string& stream,
   if (!answers) return tl::unexpected(std::move(answers).error());
   auto asked = connection.PublishRequest("$JS.API.DIRECT.GET." + stream, inbox, request.dump());
   if (!asked) return tl::unexpected(std::move(asked).error());
-  const MonotonicTime deadline = steady_clock::now() + kAnswerTimeout;
+  const MonotonicTime deadline = steady_clock::now() + kReadTimeout;
   Batch batch;
   while (true) {
     const auto left = std::chrono::ceil<milliseconds>(deadline - steady_clock::now());
@@ -68,7 +68,7 @@ Result<bool> HasDirectGets(const nats::JetStream& jetstream, const std::string& 
 // Knows no start by time, and one message is one request.
 Result<bool> ScanOneByOne(nats::Connection& connection, const ScanRange& range,
                           const Visit& visit) {
-  const nats::JetStream jetstream(connection, kAnswerTimeout);
+  const nats::JetStream jetstream(connection, kReadTimeout);
   std::uint64_t at = range.first_sequence;
   for (std::int64_t count = 0; count < range.messages_max; ++count) {
     const json request = {{"seq", at}, {"next_by_subj", range.subject}};
@@ -86,7 +86,7 @@ Result<bool> ScanOneByOne(nats::Connection& connection, const ScanRange& range,
 }  // namespace
 
 Result<bool> ScanStream(nats::Connection& connection, const ScanRange& range, const Visit& visit) {
-  const auto direct = HasDirectGets(nats::JetStream(connection, kAnswerTimeout), range.stream);
+  const auto direct = HasDirectGets(nats::JetStream(connection, kReadTimeout), range.stream);
   if (!direct) return tl::unexpected(direct.error());
   if (!*direct) return ScanOneByOne(connection, range, visit);
   json request = {{"seq", std::max<std::uint64_t>(1, range.first_sequence)},

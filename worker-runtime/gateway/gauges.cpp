@@ -18,7 +18,7 @@ constexpr std::chrono::seconds kDrainWindow{5};
 constexpr milliseconds kLookTimeout{2000};
 constexpr milliseconds kFreshMin{1000};
 constexpr std::chrono::nanoseconds kWakePause = milliseconds(20);
-constexpr std::chrono::seconds kRetryAfter{2};
+constexpr std::chrono::seconds kReadAgainAfter{2};
 
 bool HasWildcard(std::string_view subject) {
   return subject.find_first_of("*>") != std::string_view::npos;
@@ -209,13 +209,13 @@ void GaugedLane::AfterLook(bool callers, std::function<void(Answer<void>)> then)
                             ? "Stream " + brief_.stream + " of lane " + ToString(key_) +
                                   " cannot be read, so nothing is published to it. Try again."
                             : subject_problem_,
-                        kRetryAfter};
+                        kReadAgainAfter};
     } else if (callers && !callers_known_) {
       if (!gauge_) {
         problem = Problem{ProblemType::kQueueUnavailable,
                           "Lane " + ToString(key_) +
                               " cannot be read, so the caller's jobs cannot be counted. Try again.",
-                          kRetryAfter};
+                          kReadAgainAfter};
       } else {
         wait = true;
         after_callers_.push_back(then);
@@ -228,7 +228,7 @@ void GaugedLane::AfterLook(bool callers, std::function<void(Answer<void>)> then)
   if (count && !waiting_->Add(
                    [self = shared_from_this()](const std::stop_token&) { self->CountCallers(); })) {
     EndCallers(Problem{ProblemType::kTooManyRequests,
-                       "This gateway has too much in hand. Try again.", kRetryAfter});
+                       "This gateway has too much in hand. Try again.", kReadAgainAfter});
   }
 }
 
@@ -250,7 +250,7 @@ void GaugedLane::CountCallers() {
   EndCallers(Problem{ProblemType::kQueueUnavailable,
                      "The caller's jobs in lane " + ToString(key_) +
                          " cannot be counted: " + read.error().message + ". Try again.",
-                     kRetryAfter});
+                     kReadAgainAfter});
 }
 
 void GaugedLane::EndCallers(std::optional<Problem> problem) {

@@ -10,11 +10,11 @@
 namespace lanekeeper::gateway {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 // Messages of jobs may be no text; JSON carries only text.
-std::string Dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+std::string Dump(const OrderedJson& json) {
+  return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
 
 double Seconds(std::chrono::milliseconds duration) {
@@ -25,9 +25,9 @@ std::string PoolPath(const PoolBrief& pool) {
   return "/v1/pools/" + PercentEncode(pool.pool_namespace) + "/" + PercentEncode(pool.pool);
 }
 
-Json AcceptedJson(const Accepted& accepted, std::optional<ViewState> state) {
+OrderedJson AcceptedJson(const Accepted& accepted, std::optional<ViewState> state) {
   const std::string path = JobPath(accepted.id);
-  Json json;
+  OrderedJson json;
   json["id"] = accepted.id;
   json["namespace"] = accepted.lane.pool_namespace;
   json["pool"] = accepted.lane.pool;
@@ -41,25 +41,25 @@ Json AcceptedJson(const Accepted& accepted, std::optional<ViewState> state) {
   return json;
 }
 
-Json LaneJson(const LanePicture& lane) {
+OrderedJson LaneJson(const LanePicture& lane) {
   const LaneBrief& brief = *lane.brief;
-  Json json;
+  OrderedJson json;
   json["name"] = brief.name;
   json["class"] = brief.lane_class;
   json["max_depth"] = brief.depth_max;
   json["tracking"] = NameOf(brief.tracking);
   json["timeout_seconds"] = Seconds(brief.timeout);
   json["external"] = brief.external;
-  Json admission = Json::object();
+  OrderedJson admission = OrderedJson::object();
   if (brief.admission.wait_max) admission["max_wait_seconds"] = Seconds(*brief.admission.wait_max);
   if (brief.admission.caller_depth_max > 0) {
     admission["max_per_caller"] = brief.admission.caller_depth_max;
   }
   if (!admission.empty()) json["admission"] = std::move(admission);
   if (lane.gauge) {
-    Json gauge{{"depth", lane.gauge->depth},
-               {"waiting", lane.gauge->waiting},
-               {"drained_per_second", lane.gauge->drained_per_second}};
+    OrderedJson gauge{{"depth", lane.gauge->depth},
+                      {"waiting", lane.gauge->waiting},
+                      {"drained_per_second", lane.gauge->drained_per_second}};
     if (lane.gauge->predicted_wait) {
       gauge["predicted_wait_seconds"] = Seconds(*lane.gauge->predicted_wait);
     }
@@ -74,14 +74,14 @@ Json LaneJson(const LanePicture& lane) {
 }
 
 // Leaves out what is empty.
-void Put(Json& json, const char* name, const std::string& value) {
+void Put(OrderedJson& json, const char* name, const std::string& value) {
   if (!value.empty()) json[name] = value;
 }
 
 // Of a ReportedWorker or a WorkerReport.
 template <typename Said>
-Json WorkerJson(std::string_view lane, const std::string& name, const Said& said) {
-  Json json{{"lane", lane}, {"worker", name}, {"state", NameOf(said.state)}};
+OrderedJson WorkerJson(std::string_view lane, const std::string& name, const Said& said) {
+  OrderedJson json{{"lane", lane}, {"worker", name}, {"state", NameOf(said.state)}};
   if (said.ending) json["ending"] = true;
   json["slots"] = said.slots;
   json["running"] = said.running;
@@ -92,21 +92,21 @@ Json WorkerJson(std::string_view lane, const std::string& name, const Said& said
   return json;
 }
 
-Json RunningJobJson(const JobView& job) {
-  Json json{{"id", job.id}};
+OrderedJson RunningJobJson(const JobView& job) {
+  OrderedJson json{{"id", job.id}};
   Put(json, "type", job.type);
   if (!job.record) return json;
   json["started_at"] = FormatRfc3339(job.record->started_at);
   if (job.record->progress > 0 || !job.record->progress_note.empty()) {
-    Json progress{{"fraction", job.record->progress}};
+    OrderedJson progress{{"fraction", job.record->progress}};
     Put(progress, "note", job.record->progress_note);
     json["progress"] = std::move(progress);
   }
   return json;
 }
 
-Json DeadJson(const DeadEntry& entry) {
-  Json json;
+OrderedJson DeadJson(const DeadEntry& entry) {
+  OrderedJson json;
   json["sequence"] = entry.sequence;
   json["lane"] = entry.lane;
   json["job_id"] = entry.job_id;
@@ -138,7 +138,7 @@ std::string WriteAccepted(const Accepted& accepted, std::optional<ViewState> sta
 }
 
 std::string WriteBulkAccepted(std::size_t line, const Accepted& accepted) {
-  Json json{{"line", line}, {"status", 202}};
+  OrderedJson json{{"line", line}, {"status", 202}};
   json["job"] = AcceptedJson(
       accepted, accepted.known ? std::optional<ViewState>() : std::optional(ViewState::kWaiting));
   if (accepted.known) json["replayed"] = true;
@@ -159,16 +159,17 @@ std::string WriteJobList(const JobList& list) {
     json += WriteJobView(job);
   }
   json += ']';
-  if (!list.next.empty()) json += ",\"next\":" + Dump(Json(list.next));
+  if (!list.next.empty()) json += ",\"next\":" + Dump(OrderedJson(list.next));
   json += '}';
   return json;
 }
 
 std::string WritePoolList(const std::vector<std::shared_ptr<const PoolBrief>>& pools) {
-  Json list = Json::array();
+  OrderedJson list = OrderedJson::array();
   for (const auto& pool : pools) {
-    Json json{{"namespace", pool->pool_namespace}, {"pool", pool->pool}, {"paused", pool->paused}};
-    Json lanes = Json::array();
+    OrderedJson json{
+        {"namespace", pool->pool_namespace}, {"pool", pool->pool}, {"paused", pool->paused}};
+    OrderedJson lanes = OrderedJson::array();
     for (const LaneBrief& lane : pool->lanes) lanes.push_back(lane.name);
     json["lanes"] = std::move(lanes);
     json["links"] = {{"self", PoolPath(*pool)}};
@@ -179,19 +180,19 @@ std::string WritePoolList(const std::vector<std::shared_ptr<const PoolBrief>>& p
 
 std::string WritePool(const PoolBrief& pool, const std::vector<LanePicture>& lanes,
                       const PoolStatusText& status) {
-  Json json{{"namespace", pool.pool_namespace},
-            {"pool", pool.pool},
-            {"paused", pool.paused},
-            {"routing", NameOf(pool.routing)}};
-  Json routes = Json::array();
+  OrderedJson json{{"namespace", pool.pool_namespace},
+                   {"pool", pool.pool},
+                   {"paused", pool.paused},
+                   {"routing", NameOf(pool.routing)}};
+  OrderedJson routes = OrderedJson::array();
   for (const Route& route : pool.routes) {
     routes.push_back({{"type", route.type}, {"lane", route.lane}});
   }
   json["routes"] = std::move(routes);
-  Json pictures = Json::array();
+  OrderedJson pictures = OrderedJson::array();
   for (const LanePicture& lane : lanes) pictures.push_back(LaneJson(lane));
   json["lanes"] = std::move(pictures);
-  Json written = Json::parse(status.json, nullptr, false);
+  OrderedJson written = OrderedJson::parse(status.json, nullptr, false);
   if (written.is_object()) {
     json["status"] = std::move(written);
     json["status_at"] = FormatRfc3339(status.written_at);
@@ -208,10 +209,10 @@ std::string WritePause(std::string_view lane, const LanePause& pause) {
 }
 
 std::string WriteWorkers(const std::vector<WorkerPicture>& workers, bool complete) {
-  Json list = Json::array();
+  OrderedJson list = OrderedJson::array();
   for (const WorkerPicture& worker : workers) {
-    Json json = WorkerJson(worker.lane, worker.said.name, worker.said);
-    Json jobs = Json::array();
+    OrderedJson json = WorkerJson(worker.lane, worker.said.name, worker.said);
+    OrderedJson jobs = OrderedJson::array();
     for (const JobView& job : worker.jobs) jobs.push_back(RunningJobJson(job));
     json["jobs"] = std::move(jobs);
     list.push_back(std::move(json));
@@ -224,15 +225,15 @@ std::string WriteWorker(std::string_view lane, const WorkerReport& report) {
 }
 
 std::string WriteDecisions(const std::vector<Decision>& decisions) {
-  Json list = Json::array();
+  OrderedJson list = OrderedJson::array();
   for (const Decision& decision : decisions) {
-    Json json{{"time", FormatRfc3339(decision.time)},
-              {"sentence", decision.sentence},
-              {"reason", decision.reason},
-              {"workers_from", decision.workers_from},
-              {"workers_to", decision.workers_to}};
+    OrderedJson json{{"time", FormatRfc3339(decision.time)},
+                     {"sentence", decision.sentence},
+                     {"reason", decision.reason},
+                     {"workers_from", decision.workers_from},
+                     {"workers_to", decision.workers_to}};
     if (decision.observed_only) json["observed_only"] = true;
-    Json terms = Json::array();
+    OrderedJson terms = OrderedJson::array();
     for (const DecisionTerm& term : decision.terms) {
       terms.push_back({{"term", term.term}, {"workers", term.workers}, {"text", term.text}});
     }
@@ -243,16 +244,16 @@ std::string WriteDecisions(const std::vector<Decision>& decisions) {
 }
 
 std::string WriteDeadList(const std::vector<DeadEntry>& entries, std::uint64_t next) {
-  Json list = Json::array();
+  OrderedJson list = OrderedJson::array();
   for (const DeadEntry& entry : entries) list.push_back(DeadJson(entry));
-  Json json{{"dead_letters", std::move(list)}};
+  OrderedJson json{{"dead_letters", std::move(list)}};
   if (next != 0) json["next"] = next;
   return Dump(json);
 }
 
 std::string WriteDeadEntry(const DeadEntry& entry, bool payload) {
-  Json json = DeadJson(entry);
-  Json headers = Json::array();
+  OrderedJson json = DeadJson(entry);
+  OrderedJson headers = OrderedJson::array();
   for (const auto& [name, value] : entry.headers) {
     headers.push_back({{"name", name}, {"value", value}});
   }
@@ -262,9 +263,9 @@ std::string WriteDeadEntry(const DeadEntry& entry, bool payload) {
 }
 
 std::string WriteDeadGroups(const DeadGroups& groups) {
-  Json list = Json::array();
+  OrderedJson list = OrderedJson::array();
   for (const DeadGroup& group : groups.groups) {
-    Json json;
+    OrderedJson json;
     json["fingerprint"] = group.fingerprint;
     Put(json, "type", group.type);
     Put(json, "error_class", group.error_class);
@@ -280,7 +281,7 @@ std::string WriteDeadGroups(const DeadGroups& groups) {
 }
 
 std::string WriteDeadCount(const DeadCount& count) {
-  Json json{{"done", count.done}, {"kept", count.kept}};
+  OrderedJson json{{"done", count.done}, {"kept", count.kept}};
   Put(json, "kept_why", count.kept_why);
   json["complete"] = count.complete;
   Put(json, "ended_by", count.ended_by);

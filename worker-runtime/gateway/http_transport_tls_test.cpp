@@ -14,10 +14,10 @@ namespace {
 using testing::HasSubstr;
 using web::http::http_request;
 
-void Echo(const http_request& request) { request.reply(200, TakeBody(request)); }
+void EchoBody(const http_request& request) { request.reply(200, TakeBody(request)); }
 
 TEST(HttpTransportTlsTest, AnswersOverTls) {
-  const TestServer server(Echo, "", "https");
+  const TestServer server(EchoBody, "", "https");
   Client client(server.port());
   ASSERT_TRUE(client.StartTls());
   for (const std::size_t size : {std::size_t{5}, std::size_t{60'000}}) {
@@ -59,13 +59,13 @@ TEST(HttpTransportTlsTest, StreamsAndTellsOfAClientThatHasGone) {
 }
 
 TEST(HttpTransportTlsTest, Tls11IsRefused) {
-  const TestServer server(Echo, "", "https");
+  const TestServer server(EchoBody, "", "https");
   EXPECT_FALSE(Client(server.port()).StartTls(TLS1_1_VERSION));
   EXPECT_TRUE(Client(server.port()).StartTls(TLS1_2_VERSION));
 }
 
 TEST(HttpTransportTlsTest, WhoSpeaksNoTlsOrNothingIsClosed) {
-  const TestServer server(Echo, "", "https");
+  const TestServer server(EchoBody, "", "https");
   Client plain(server.port());
   ASSERT_TRUE(plain.Send(Get("/")));
   plain.UntilEnd();  // Perhaps an alert; an end in any case.
@@ -75,7 +75,7 @@ TEST(HttpTransportTlsTest, WhoSpeaksNoTlsOrNothingIsClosed) {
 }
 
 TEST(HttpTransportTlsTest, ANewCertificateIsForNewConnections) {
-  const TestServer server(Echo, "", "https");
+  const TestServer server(EchoBody, "", "https");
   Client old(server.port());
   ASSERT_TRUE(old.StartTls());
   const std::string before = old.PeerName();

@@ -62,9 +62,9 @@ Waits ReadWaits(std::string_view status) {
     const auto wait = lane.find("predictedWaitSeconds");
     if (name == lane.end() || !name->is_string() || wait == lane.end()) continue;
     if (!wait->is_number()) continue;
-    const double seconds = wait->get<double>();
-    if (!(seconds >= 0) || seconds > kWaitMax_s) continue;
-    waits[name->get<std::string>()] = milliseconds(std::llround(seconds * 1000));
+    const double wait_s = wait->get<double>();
+    if (!(wait_s >= 0) || wait_s > kWaitMax_s) continue;
+    waits[name->get<std::string>()] = milliseconds(std::llround(wait_s * 1000));
   }
   return waits;
 }

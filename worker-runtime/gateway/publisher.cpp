@@ -14,7 +14,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kAnswerLateness{1000};
 constexpr milliseconds kTryTimeout{1500};
 constexpr milliseconds kTryTimeoutMin{50};
-constexpr std::chrono::seconds kRetryAfter{5};
+constexpr std::chrono::seconds kHandInAgainAfter{5};
 constexpr Backoff kBackoff{.initial = milliseconds(25), .max = milliseconds(400)};
 constexpr int kMessageTooLarge = 10054;
 
@@ -32,7 +32,7 @@ Problem Unavailable(const std::string& why) {
   return {.type = ProblemType::kQueueUnavailable,
           .detail = "The job is not known to be stored: " + why +
                     ". Hand it in again, with the same Idempotency-Key if it had one.",
-          .retry_after = kRetryAfter};
+          .retry_after = kHandInAgainAfter};
 }
 
 Problem TooLarge(const std::string& why) {

@@ -27,7 +27,7 @@ PoolBrief Media(Routing routing = Routing::kRoutes) {
           .routing = routing};
 }
 
-struct Case {
+struct RoutingCase {
   const char* name;  // The claim this row proves.
   Routing routing;
   std::string lane;
@@ -35,12 +35,12 @@ struct Case {
   std::optional<milliseconds> learned_p95;
   std::string expected;
 };
-void PrintTo(const Case& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const RoutingCase& row, std::ostream* out) { *out << row.name; }
 
-class DecideRouteTest : public testing::TestWithParam<Case> {};
+class DecideRouteTest : public testing::TestWithParam<RoutingCase> {};
 
 TEST_P(DecideRouteTest, ReturnsExpectedLane) {
-  const Case& row = GetParam();
+  const RoutingCase& row = GetParam();
   const PoolBrief pool = Media(row.routing);
   const auto lane = DecideRoute(pool, row.lane, row.type, row.learned_p95);
   ASSERT_TRUE(lane) << lane.error().detail;
@@ -53,19 +53,19 @@ constexpr auto kLearned = Routing::kLearned;
 INSTANTIATE_TEST_SUITE_P(
     Rows, DecideRouteTest,
     testing::Values(
-        Case{"ANamedLaneIsTaken", kRoutes, "long", "upscale", {}, "long"},
-        Case{"TheFirstRouteOfTheTypeCounts", kRoutes, "", "upscale", {}, "gpu"},
-        Case{"NoTypeHasARouteToo", kRoutes, "", "", {}, "middle"},
-        Case{"OtherTypesGoToTheFirstLane", kRoutes, "", "thumbnail", {}, "short"},
-        Case{"ARouteIsOfTheWholeWord", kRoutes, "", "upscale2", {}, "short"},
-        Case{"WhatWasLearnedIsNotAskedForByRoutes", kRoutes, "", "x", hours(1), "short"},
-        Case{"NothingLearnedIsTheFirstLane", kLearned, "", "x", {}, "short"},
-        Case{"AShortTypeStaysInTheShortLane", kLearned, "", "x", seconds(24), "short"},
-        Case{"ATypeThatNearlyTimesOutGoesFurther", kLearned, "", "x", milliseconds(24'001),
-             "middle"},
-        Case{"AGpuLaneIsNeverLearned", kLearned, "", "x", hours(4), "long"},
-        Case{"TheLastLaneTakesWhatIsLongerThanAll", kLearned, "", "x", hours(100), "long"},
-        Case{"ARouteGoesBeforeWhatWasLearned", kLearned, "", "upscale", hours(1), "gpu"}),
+        RoutingCase{"ANamedLaneIsTaken", kRoutes, "long", "upscale", {}, "long"},
+        RoutingCase{"TheFirstRouteOfTheTypeCounts", kRoutes, "", "upscale", {}, "gpu"},
+        RoutingCase{"NoTypeHasARouteToo", kRoutes, "", "", {}, "middle"},
+        RoutingCase{"OtherTypesGoToTheFirstLane", kRoutes, "", "thumbnail", {}, "short"},
+        RoutingCase{"ARouteIsOfTheWholeWord", kRoutes, "", "upscale2", {}, "short"},
+        RoutingCase{"WhatWasLearnedIsNotAskedForByRoutes", kRoutes, "", "x", hours(1), "short"},
+        RoutingCase{"NothingLearnedIsTheFirstLane", kLearned, "", "x", {}, "short"},
+        RoutingCase{"AShortTypeStaysInTheShortLane", kLearned, "", "x", seconds(24), "short"},
+        RoutingCase{"ATypeThatNearlyTimesOutGoesFurther", kLearned, "", "x", milliseconds(24'001),
+                    "middle"},
+        RoutingCase{"AGpuLaneIsNeverLearned", kLearned, "", "x", hours(4), "long"},
+        RoutingCase{"TheLastLaneTakesWhatIsLongerThanAll", kLearned, "", "x", hours(100), "long"},
+        RoutingCase{"ARouteGoesBeforeWhatWasLearned", kLearned, "", "upscale", hours(1), "gpu"}),
     [](const auto& test) { return test.param.name; });
 
 TEST(RoutingTest, AnUnknownLaneIsRefusedWithTheOnesThereAre) {

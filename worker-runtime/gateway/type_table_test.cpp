@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "worker-runtime/gateway/testing/media_lanes.h"
+
 namespace lanekeeper::gateway {
 namespace {
 
@@ -14,10 +16,6 @@ using std::chrono::hours;
 using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
-
-const LaneKey kShort{"studio", "media", "short"};
-const LaneKey kLong{"studio", "media", "long"};
-const MonotonicTime kStart{hours(1)};
 
 TypeService Took(const std::string& type,
                  const std::vector<std::pair<milliseconds, std::uint64_t>>& times) {

@@ -7,7 +7,7 @@ lanekeeper_library(gateway_types
     worker_table.cpp worker_table.h
   DEPENDS lanekeeper::base lanekeeper::gateway_rules lanekeeper::job lanekeeper::nats)
 lanekeeper_test(gateway_types_test LABEL unit
-  SOURCES type_table_test.cpp worker_table_test.cpp
+  SOURCES type_table_test.cpp worker_table_test.cpp testing/media_lanes.h
   DEPENDS lanekeeper::gateway_types)
 lanekeeper_test(gateway_types_nats_test LABEL nats
   SOURCES worker_desk_nats_test.cpp

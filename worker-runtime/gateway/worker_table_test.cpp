@@ -4,12 +4,10 @@
 
 #include <string>
 
+#include "worker-runtime/gateway/testing/media_lanes.h"
+
 namespace lanekeeper::gateway {
 namespace {
-
-const MonotonicTime kStart{std::chrono::hours(1)};
-const LaneKey kShort{"studio", "media", "short"};
-const LaneKey kLong{"studio", "media", "long"};
 
 WorkerReport Says(std::string worker, int running = 0, WorkerState state = WorkerState::kRunning) {
   return {.worker = std::move(worker), .state = state, .slots = 4, .running = running, .done = 7};

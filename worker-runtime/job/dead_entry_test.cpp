@@ -18,46 +18,46 @@ using testing::IsEmpty;
 using testing::Pair;
 using testing::UnorderedElementsAre;
 
-const WallTime kNow{seconds(2'000'000'000)};
+const WallTime kDiedAt{seconds(2'000'000'000)};
 
-JobMessage Job(Headers headers = {}, std::string payload = "body") {
+JobMessage DeadJob(Headers headers = {}, std::string payload = "body") {
   return {.stream = "LK_studio_media_short",
           .sequence = 7,
-          .stored_at = kNow - seconds(60),
+          .stored_at = kDiedAt - seconds(60),
           .payload = std::move(payload),
           .headers = std::move(headers)};
 }
 
-const DeadLetter kLetter{.reason = "attempts-used-up",
-                         .message = "renderer away",
-                         .error_class = "RenderError",
-                         .output = {"line 1", "said \"no\" to C:\\x"},
-                         .attempts = 5,
-                         .crashes = 1,
-                         .first_started_at = kNow - seconds(50)};
-const DeadOrigin kOrigin{.worker = "w-1", .time = FormatRfc3339(kNow)};
+const DeadLetter kAttemptsUsedUp{.reason = "attempts-used-up",
+                                 .message = "renderer away",
+                                 .error_class = "RenderError",
+                                 .output = {"line 1", "said \"no\" to C:\\x"},
+                                 .attempts = 5,
+                                 .crashes = 1,
+                                 .first_started_at = kDiedAt - seconds(50)};
+const DeadOrigin kLastWorker{.worker = "w-1", .time = FormatRfc3339(kDiedAt)};
 
 // As it lies in the dead-letter stream.
-std::vector<JobMessage> Stored(const JobMessage& job, const DeadLetter& letter = kLetter,
+std::vector<JobMessage> Stored(const JobMessage& job, const DeadLetter& letter = kAttemptsUsedUp,
                                std::size_t bytes_max = 1 << 20) {
   std::vector<JobMessage> stored;
-  for (OutMessage& part : EncodeDeadLetter(job, letter, kOrigin, bytes_max)) {
+  for (OutMessage& part : EncodeDeadLetter(job, letter, kLastWorker, bytes_max)) {
     stored.push_back({.stream = "LK_studio_media_DEAD",
                       .sequence = 40 + stored.size(),
-                      .stored_at = kNow + seconds(1),
+                      .stored_at = kDiedAt + seconds(1),
                       .payload = std::move(part.payload),
                       .headers = std::move(part.headers)});
   }
   return stored;
 }
 
-DeadEntry Entry(const JobMessage& job, const DeadLetter& letter = kLetter) {
+DeadEntry Entry(const JobMessage& job, const DeadLetter& letter = kAttemptsUsedUp) {
   return ReadDeadEntry(Stored(job, letter).at(0), "short");
 }
 
 TEST(ReadDeadEntryTest, IsTheOppositeOfEncodeDeadLetter) {
-  const DeadEntry entry =
-      Entry(Job({{"Nats-Msg-Id", "a"}, {"Lk-Type", "thumbnail"}, {"X-Own", "1"}, {"X-Own", "2"}}));
+  const DeadEntry entry = Entry(
+      DeadJob({{"Nats-Msg-Id", "a"}, {"Lk-Type", "thumbnail"}, {"X-Own", "1"}, {"X-Own", "2"}}));
   EXPECT_EQ(entry, (DeadEntry{.stream = "LK_studio_media_DEAD",
                               .sequence = 40,
                               .lane = "short",
@@ -72,17 +72,18 @@ TEST(ReadDeadEntryTest, IsTheOppositeOfEncodeDeadLetter) {
                               .output = {"line 1", "said \"no\" to C:\\x"},
                               .attempts = 5,
                               .crashes = 1,
-                              .first_started_at = kNow - seconds(50),
-                              .died_at = kNow,
+                              .first_started_at = kDiedAt - seconds(50),
+                              .died_at = kDiedAt,
                               .worker = "w-1",
                               .job_stream = "LK_studio_media_short",
                               .job_sequence = 7}));
 }
 
 TEST(ReadDeadEntryTest, AMessageSomebodyElseWroteIsAnEntryToo) {
-  const DeadEntry entry = ReadDeadEntry({.stream = "D", .sequence = 3, .stored_at = kNow}, "short");
+  const DeadEntry entry =
+      ReadDeadEntry({.stream = "D", .sequence = 3, .stored_at = kDiedAt}, "short");
   EXPECT_EQ(entry.job_id, "D.3");
-  EXPECT_EQ(entry.died_at, kNow);
+  EXPECT_EQ(entry.died_at, kDiedAt);
   EXPECT_EQ(entry.first_started_at, std::nullopt);
 }
 
@@ -117,7 +118,7 @@ INSTANTIATE_TEST_SUITE_P(Rows, DeadOutputTest,
 
 TEST(ReadDeadEntryTest, TellsTheTwoPartsOfALargeJobApart) {
   const std::string payload(4000, 'x');
-  const auto stored = Stored(Job({{"Lk-Type", "big"}}, payload), kLetter, 4096);
+  const auto stored = Stored(DeadJob({{"Lk-Type", "big"}}, payload), kAttemptsUsedUp, 4096);
   ASSERT_EQ(stored.size(), 2u);
   const DeadEntry first = ReadDeadEntry(stored[0], "short");
   const DeadEntry second = ReadDeadEntry(stored[1], "short");
@@ -165,8 +166,8 @@ TEST(DeadFilterTest, WhatIsLeftOutMatchesEverything) {
 }
 
 TEST(EncodeReplayTest, PublishesTheJobAsItWas) {
-  const OutMessage replay =
-      EncodeReplay(Entry(Job({{"Nats-Msg-Id", "a"}, {"Lk-Type", "t"}, {"X-Own", "1"}})), kNow);
+  const OutMessage replay = EncodeReplay(
+      Entry(DeadJob({{"Nats-Msg-Id", "a"}, {"Lk-Type", "t"}, {"X-Own", "1"}})), kDiedAt);
   EXPECT_EQ(replay.payload, "body");
   EXPECT_THAT(replay.headers,
               UnorderedElementsAre(Pair("Nats-Msg-Id", "LK_studio_media_DEAD.40.replay"),
@@ -175,9 +176,9 @@ TEST(EncodeReplayTest, PublishesTheJobAsItWas) {
 }
 
 TEST(EncodeReplayTest, CountsEveryReplayAndKeepsTheFirstId) {
-  JobMessage job = Job();  // Without an id of its own.
+  JobMessage job = DeadJob();  // Without an id of its own.
   for (int replays = 1; replays <= 3; ++replays) {
-    const OutMessage replay = EncodeReplay(Entry(job), kNow);
+    const OutMessage replay = EncodeReplay(Entry(job), kDiedAt);
     job.headers = replay.headers;
     job.sequence += 10;
     EXPECT_EQ(FindHeader(replay.headers, "Lk-Replay"), std::to_string(replays));
@@ -187,18 +188,18 @@ TEST(EncodeReplayTest, CountsEveryReplayAndKeepsTheFirstId) {
 
 // The job is put in another place each time; its name stays the one its producer was told.
 TEST(EncodeReplayTest, KeepsTheIdThatNamedTheFirstPlace) {
-  JobMessage job = Job({{"Nats-Msg-Id", "k3x9qa2bxx"}, {"Lk-Job-Id", "*.k3x9qa2b"}});
+  JobMessage job = DeadJob({{"Nats-Msg-Id", "k3x9qa2bxx"}, {"Lk-Job-Id", "*.k3x9qa2b"}});
   for (int replays = 1; replays <= 3; ++replays) {
-    job.headers = EncodeReplay(Entry(job), kNow).headers;
+    job.headers = EncodeReplay(Entry(job), kDiedAt).headers;
     job.sequence += 10;
     EXPECT_EQ(DecodeHead(job)->id, "LK_studio_media_short.7.k3x9qa2b");
   }
 }
 
 TEST(EncodeReplayTest, ADeadlineTravelsUntilItHasPassed) {
-  const DeadEntry entry = Entry(Job({{"lk-deadline", FormatRfc3339(kNow + seconds(5))}}));
-  EXPECT_TRUE(FindHeader(EncodeReplay(entry, kNow).headers, "Lk-Deadline"));
-  EXPECT_FALSE(FindHeader(EncodeReplay(entry, kNow + seconds(5)).headers, "Lk-Deadline"));
+  const DeadEntry entry = Entry(DeadJob({{"lk-deadline", FormatRfc3339(kDiedAt + seconds(5))}}));
+  EXPECT_TRUE(FindHeader(EncodeReplay(entry, kDiedAt).headers, "Lk-Deadline"));
+  EXPECT_FALSE(FindHeader(EncodeReplay(entry, kDiedAt + seconds(5)).headers, "Lk-Deadline"));
 }
 
 // What the lane makes of a replay: settlement.h decides, and must see another
@@ -208,7 +209,7 @@ class ReplayReceiptTest : public testing::Test {
   static JobMessage Delivered(const OutMessage& replay) {
     return {.stream = "LK_studio_media_short",
             .sequence = 21,
-            .stored_at = kNow + seconds(30),
+            .stored_at = kDiedAt + seconds(30),
             .payload = replay.payload,
             .headers = replay.headers};
   }
@@ -216,24 +217,24 @@ class ReplayReceiptTest : public testing::Test {
     const JobHead head = *DecodeHead(message);
     return DecideReceipt(kPolicy,
                          {.message = message, .head = head, .worker = "w-2", .instance = "i"},
-                         record, std::nullopt, kNow + seconds(31));
+                         record, std::nullopt, kDiedAt + seconds(31));
   }
   static inline const SettlementPolicy kPolicy{.attempts_max = 5, .crashes_max = 2};
   const JobRecord dead_{.id = "a",
                         .state = JobState::kDead,
                         .sequence = 7,
-                        .stored_at = kNow - seconds(60),
+                        .stored_at = kDiedAt - seconds(60),
                         .attempts = 5,
                         .crashes = 1,
                         .runs = 6,
-                        .first_started_at = kNow - seconds(50),
-                        .ended_at = kNow,
+                        .first_started_at = kDiedAt - seconds(50),
+                        .ended_at = kDiedAt,
                         .dead_reason = "attempts-used-up"};
 };
 
 TEST_F(ReplayReceiptTest, BudgetsBeginAnewAndTheHistoryIsKept) {
   const JobMessage again =
-      Delivered(EncodeReplay(Entry(Job({{"Nats-Msg-Id", "a"}})), kNow + seconds(30)));
+      Delivered(EncodeReplay(Entry(DeadJob({{"Nats-Msg-Id", "a"}})), kDiedAt + seconds(30)));
   const Receipt receipt = Receive(again, dead_);
   ASSERT_TRUE(std::holds_alternative<Start>(receipt));
   const JobRecord& record = std::get<Start>(receipt).record;
@@ -245,22 +246,23 @@ TEST_F(ReplayReceiptTest, BudgetsBeginAnewAndTheHistoryIsKept) {
                                                    .reason = "attempts-used-up",
                                                    .attempts = 5,
                                                    .crashes = 1,
-                                                   .ended_at = kNow}));
+                                                   .ended_at = kDiedAt}));
 }
 
 TEST_F(ReplayReceiptTest, AJobThatHadOverrunItsFirstLaneRunsAgainToo) {
   JobRecord dead = dead_;
   dead.moved_from = "tiny.3";
   const DeadEntry entry = Entry(
-      Job({{"Nats-Msg-Id", "tiny.3.moved"}, {"Lk-Job-Id", "a"}, {"Lk-Moved-From", "tiny.3"}}));
-  const Receipt receipt = Receive(Delivered(EncodeReplay(entry, kNow)), dead);
+      DeadJob({{"Nats-Msg-Id", "tiny.3.moved"}, {"Lk-Job-Id", "a"}, {"Lk-Moved-From", "tiny.3"}}));
+  const Receipt receipt = Receive(Delivered(EncodeReplay(entry, kDiedAt)), dead);
   EXPECT_TRUE(std::holds_alternative<Start>(receipt)) << "acknowledged without having run";
 }
 
 TEST_F(ReplayReceiptTest, AJobThatDiedOfItsDeadlineRuns) {
   const DeadEntry entry =
-      Entry(Job({{"Nats-Msg-Id", "a"}, {"Lk-Deadline", FormatRfc3339(kNow - seconds(1))}}));
-  EXPECT_TRUE(std::holds_alternative<Start>(Receive(Delivered(EncodeReplay(entry, kNow)), dead_)));
+      Entry(DeadJob({{"Nats-Msg-Id", "a"}, {"Lk-Deadline", FormatRfc3339(kDiedAt - seconds(1))}}));
+  EXPECT_TRUE(
+      std::holds_alternative<Start>(Receive(Delivered(EncodeReplay(entry, kDiedAt)), dead_)));
 }
 
 TEST(DeadGroupingTest, CountsTheSameTroubleOnce) {
@@ -271,7 +273,7 @@ TEST(DeadGroupingTest, CountsTheSameTroubleOnce) {
                      .type = "t",
                      .error_class = "E",
                      .message = message,
-                     .died_at = kNow + seconds(died)};
+                     .died_at = kDiedAt + seconds(died)};
   };
   grouping.Add(entry(3, "rare", 0));
   grouping.Add(entry(9, "often\nat 9", 3));
@@ -284,8 +286,8 @@ TEST(DeadGroupingTest, CountsTheSameTroubleOnce) {
                                          .error_class = "E",
                                          .message = "often",
                                          .count = 2,
-                                         .oldest = kNow + seconds(1),
-                                         .newest = kNow + seconds(3),
+                                         .oldest = kDiedAt + seconds(1),
+                                         .newest = kDiedAt + seconds(3),
                                          .example_sequence = 9,
                                          .example_job_id = "job-9"}));
   EXPECT_EQ(groups.groups[1].count, 1);

@@ -20,13 +20,13 @@ const WallTime kBefore{seconds(900'000)};
 
 // ---- A run that ended ----
 
-struct Counts {
+struct RunCounts {
   int attempts = 0;
   int crashes = 0;
   int interruptions = 0;
-  bool operator==(const Counts&) const = default;
+  bool operator==(const RunCounts&) const = default;
 };
-void PrintTo(const Counts& counts, std::ostream* out) {
+void PrintTo(const RunCounts& counts, std::ostream* out) {
   *out << counts.attempts << '/' << counts.crashes << '/' << counts.interruptions;
 }
 
@@ -38,11 +38,11 @@ Settlement WithoutCounts(Settlement settlement) {
 
 struct EndCase {
   const char* name;
-  Counts before;
+  RunCounts before;
   Ending ending;
   Settlement settlement;
   JobState state;
-  Counts after;
+  RunCounts after;
   std::string overrun_lane = "";
 };
 void PrintTo(const EndCase& row, std::ostream* out) { *out << row.name; }
@@ -61,8 +61,9 @@ TEST_P(DecideSettlementTest, ReturnsExpectedSettlement) {
   const Decided decided = DecideSettlement(policy, record, row.ending, kNow);
   EXPECT_EQ(WithoutCounts(decided.settlement), row.settlement);
   EXPECT_EQ(decided.record.state, row.state);
-  EXPECT_EQ((Counts{decided.record.attempts, decided.record.crashes, decided.record.interruptions}),
-            row.after);
+  EXPECT_EQ(
+      (RunCounts{decided.record.attempts, decided.record.crashes, decided.record.interruptions}),
+      row.after);
   EXPECT_EQ(decided.record.ended_at, kNow);
   // Only a job that is done has no use for its checkpoint.
   EXPECT_EQ(decided.record.checkpoint, row.state == JobState::kDone ? "" : "half");

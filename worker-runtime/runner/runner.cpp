@@ -15,6 +15,7 @@
 
 #include "worker-runtime/base/duration.h"
 #include "worker-runtime/base/log.h"
+#include "worker-runtime/runner/now.h"
 
 namespace lanekeeper::runner {
 namespace {
@@ -23,8 +24,6 @@ constexpr std::chrono::milliseconds kWithdrawTimeout{1000};
 constexpr std::chrono::milliseconds kReportPause{100};  // Changes inside it make one report.
 
 constexpr std::chrono::milliseconds kWatchPause{100};  // At least this often while jobs run.
-
-MonotonicTime Now() { return SystemClock().Now(); }
 
 // Eight hexadecimal digits that tell this process from an earlier one of the same name.
 std::string NewInstance() {

@@ -6,13 +6,12 @@
 
 #include "worker-runtime/base/backoff.h"
 #include "worker-runtime/base/log.h"
+#include "worker-runtime/runner/now.h"
 
 namespace lanekeeper::runner {
 namespace {
 
 constexpr std::chrono::milliseconds kConnectionPoll{50};
-
-MonotonicTime Now() { return SystemClock().Now(); }
 
 }  // namespace
 
