@@ -76,7 +76,7 @@ scaling::Observation ObservationOf(const LaneSample& sample, const WorkloadState
   const bool may_run_unseen = may_be_running && workload.replicas > 0;
   seen.parked = may_run_unseen ? 0 : std::max<std::int64_t>(0, unaccounted - sample.jobs_passing);
   // One that passes by has just been handed out, or its end has just been told: until the queue's
-  // next answer it runs. Else a lane whose deliveries were lost would go to zero on them.
+  // next answer it runs. It is somebody's, so it is demand.
   seen.running = sample.ack_pending - seen.parked;
   seen.open_pulls = sample.open_pulls;
   seen.ack_pending_max = sample.ack_pending_max;

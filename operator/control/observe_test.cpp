@@ -39,8 +39,8 @@ TEST(ObservationOf, JobsThatOnlyPassByAreNotParked) {
   EXPECT_EQ(Seen(sample, 1).parked, 0);
 }
 
-// They were nobody's and no demand for one answer, enough for a lane of idle workers to go to zero
-// while the leader of a queue moved and the deliveries of the one before were lost.
+// They were neither running nor parked until the queue's next answer: a lane could go to zero on
+// them.
 TEST(ObservationOf, JobsThatOnlyPassByAreStillDemand) {
   LaneSample sample = OneWorker(3, 0);
   sample.jobs_passing = 3;
