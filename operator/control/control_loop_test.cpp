@@ -39,6 +39,18 @@ TEST(WorkQueue, TakeWaitsForTheMoment) {
   EXPECT_EQ(queue.Take(seconds(10)), kPool);
 }
 
+// The wait looked at the moment of an entry that was gone by then.
+TEST(WorkQueue, AnEntryMayBeMovedWhileItIsWaitedFor) {
+  for (int n = 0; n < 20; ++n) {
+    WorkQueue queue;
+    queue.AddAt(kPool, std::chrono::steady_clock::now() + seconds(50));
+    std::thread taker([&queue] { EXPECT_EQ(queue.Take(seconds(100)), kPool); });
+    std::this_thread::sleep_for(milliseconds(5));  // So that it waits; right without, too.
+    queue.Add(kPool);
+    taker.join();
+  }
+}
+
 TEST(WorkQueue, CloseEndsTheWait) {
   WorkQueue queue;
   std::thread closer([&queue] { queue.Close(); });

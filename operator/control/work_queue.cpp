@@ -42,7 +42,10 @@ std::optional<PoolKey> WorkQueue::Take(std::chrono::milliseconds patience) {
       return key;
     }
     if (now >= give_up) return std::nullopt;
-    changed_.wait_until(lock, next == line_.end() ? give_up : std::min(give_up, next->first.first));
+    // A copy: while this waits, the entry may go, and the end is looked at again after the wait.
+    const MonotonicTime until =
+        next == line_.end() ? give_up : std::min(give_up, next->first.first);
+    changed_.wait_until(lock, until);
   }
   return std::nullopt;
 }
