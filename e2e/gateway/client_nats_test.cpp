@@ -138,12 +138,13 @@ TEST_F(GatewayClientTest, AWatchOutlivesItsGateway) {
 
 TEST_F(GatewayClientTest, ASubmitWaitsForAGatewayThatIsAway) {
   stage_->KillGateway(0);
-  std::jthread restart([&] {
-    std::this_thread::sleep_for(milliseconds(500));
-    stage_->StartGateway(0);
-  });
-  EXPECT_NE(Submit("sleep", "0"), "");
-  restart.join();
+  std::string id;
+  std::jthread submitter([&] { id = Submit("sleep", "0"); });
+  std::this_thread::sleep_for(milliseconds(500));
+  // On this thread: a child dies with the one that started it.
+  stage_->StartGateway(0);
+  submitter.join();
+  EXPECT_NE(id, "");
   EXPECT_EQ(stage_->lane().Left(), 1);
 }
 
