@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <utility>
 
@@ -54,6 +55,14 @@ void ApplyCrd(kubernetes::Api& api) {
                                          TextOf("crds/workerpools.yaml")),
                 {.deadline = kApplyDeadline}),
        "registering WorkerPool");
+}
+
+void CreateNamespace(kubernetes::Api& api, const std::string& name) {
+  const nlohmann::json object = {
+      {"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", name}}}};
+  Must(api.Call(kubernetes::CreateRequest({"/api/v1", "namespaces", "v1", "Namespace"}, "",
+                                          object.dump())),
+       "making namespace " + name);
 }
 
 std::string TextOf(const std::string& path) {

@@ -33,6 +33,7 @@ class ApiServer {
 
 // Applies crds/workerpools.yaml. The resource is served a moment later.
 void ApplyCrd(kubernetes::Api& api);
+void CreateNamespace(kubernetes::Api& api, const std::string& name);
 
 // The text of a file; empty when there is none.
 std::string TextOf(const std::string& path);

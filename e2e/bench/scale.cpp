@@ -149,8 +149,7 @@ class ScaleBench {
 
   void Register() {
     ApplyCrd(stage_.api());
-    Create(stage_.api(), {"/api/v1", "namespaces", "v1", "Namespace"}, "",
-           {{"metadata", {{"name", kNamespace}}}});
+    CreateNamespace(stage_.api(), kNamespace);
     // Served, with the newest schema, a moment later.
     WaitUntil("WorkerPool to be served", [this] {
       return stage_.api()

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cmath>
 #include <csignal>
 #include <cstdio>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "e2e/bench/figures.h"
+#include "e2e/chaos/only_option.h"
 #include "e2e/chaos/scenarios.h"
 
 namespace {
@@ -58,13 +58,8 @@ std::vector<Bar> Run(const Scenario& scenario, const ScenarioOptions& options) {
 int main(int argc, char** argv) {
   CLI::App app(Description(), "lanekeeper-chaos-runtime");
   app.footer(kExamples);
-  std::vector<std::string> names;
-  for (const Scenario& scenario : Scenarios()) names.emplace_back(scenario.name);
-  std::vector<std::string> only;
   int jobs = 0;
-  app.add_option("--only", only, "these scenarios, with commas between")
-      ->delimiter(',')
-      ->check(CLI::IsMember(names));
+  const OnlyOption only(app, Scenarios(), "scenarios");
   app.add_option("--jobs", jobs, "of each scenario")->check(CLI::PositiveNumber);
   CLI11_PARSE(app, argc, argv);
 
@@ -79,7 +74,7 @@ int main(int argc, char** argv) {
   }
   std::vector<Bar> bars;
   for (const Scenario& scenario : Scenarios()) {
-    if (!only.empty() && std::find(only.begin(), only.end(), scenario.name) == only.end()) continue;
+    if (!only.Takes(scenario.name)) continue;
     const ScenarioOptions options{.name = scenario.name,
                                   .jobs = jobs > 0 ? jobs : scenario.jobs,
                                   .folder = std::filesystem::path(folder) / scenario.name};

@@ -1,7 +1,6 @@
 // lanekeeper-chaos-cluster: the whole product on three nodes of JetStream, which come and go.
 #include <CLI/CLI.hpp>
 
-#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "e2e/chaos/cluster_parts.h"
+#include "e2e/chaos/only_option.h"
 #include "worker-runtime/base/log.h"
 #include "worker-runtime/telemetry/telemetry_server.h"
 
@@ -50,13 +50,8 @@ int main(int argc, char** argv) {
       "does not.",
       "lanekeeper-chaos-cluster");
   const std::vector<Part> all = AllParts();
-  std::vector<std::string> names;
-  for (const Part& part : all) names.emplace_back(part.name);
-  std::vector<std::string> only;
   int times = 1;
-  app.add_option("--only", only, "these parts, with commas between")
-      ->delimiter(',')
-      ->check(CLI::IsMember(names));
+  const OnlyOption only(app, all, "parts");
   app.add_option("--times", times, "each part so often")
       ->capture_default_str()
       ->check(CLI::Range(1, 100));
@@ -74,7 +69,7 @@ int main(int argc, char** argv) {
     stage.AwaitHealthy();
     for (int n = 1; n <= times; ++n) {
       for (const Part& part : all) {
-        if (!only.empty() && std::find(only.begin(), only.end(), part.name) == only.end()) continue;
+        if (!only.Takes(part.name)) continue;
         std::printf("\n%s %d: %s\n", part.name, n, part.what);
         std::fflush(stdout);
         part.run(parts);

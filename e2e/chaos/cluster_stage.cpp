@@ -157,11 +157,7 @@ void ClusterStage::MakeStreams() {
 
 void ClusterStage::MakePool() {
   ApplyCrd(*api_);
-  Must(api_->Call(kubernetes::CreateRequest(
-           {"/api/v1", "namespaces", "v1", "Namespace"}, "",
-           json{{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", kNamespace}}}}
-               .dump())),
-       "namespace");
+  CreateNamespace(*api_, kNamespace);
   json lanes = json::array();
   for (const LaneShape& lane : kLanes) {
     const json worker = {

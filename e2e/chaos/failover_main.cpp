@@ -14,6 +14,7 @@
 
 #include "e2e/bench/figures.h"
 #include "e2e/chaos/failover_stage.h"
+#include "e2e/chaos/only_option.h"
 #include "worker-runtime/telemetry/telemetry_server.h"
 
 namespace {
@@ -240,12 +241,7 @@ int main(int argc, char** argv) {
       "decision is\ntaken by both, and that no step is wrong.",
       "lanekeeper-chaos-failover");
   const std::vector<Round> all = AllRounds();
-  std::vector<std::string> names;
-  for (const Round& round : all) names.emplace_back(round.name);
-  std::vector<std::string> only;
-  app.add_option("--only", only, "these rounds, with commas between")
-      ->delimiter(',')
-      ->check(CLI::IsMember(names));
+  const OnlyOption only(app, all, "rounds");
   CLI11_PARSE(app, argc, argv);
 
   std::string folder = "/tmp/lanekeeper-failover-XXXXXX";
@@ -259,7 +255,7 @@ int main(int argc, char** argv) {
     for (std::size_t n = 0; n < kOperators; ++n) stage.operators().AwaitReady(n);
     (void)rounds.Act();
     for (const Round& round : all) {
-      if (!only.empty() && std::find(only.begin(), only.end(), round.name) == only.end()) continue;
+      if (!only.Takes(round.name)) continue;
       for (int n = 1; n <= round.times; ++n) {
         std::printf("\n%s %d: %s\n", round.name, n, round.what);
         std::fflush(stdout);

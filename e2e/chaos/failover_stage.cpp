@@ -81,11 +81,7 @@ std::string FailoverStage::Deployment(const std::string& lane) const {
 
 void FailoverStage::MakePool() {
   ApplyCrd(*api_);
-  Must(api_->Call(kubernetes::CreateRequest(
-           {"/api/v1", "namespaces", "v1", "Namespace"}, "",
-           json{{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", kNamespace}}}}
-               .dump())),
-       "namespace");
+  CreateNamespace(*api_, kNamespace);
   json lanes = json::array();
   for (const char* lane : {"rounds", "load"}) {
     needs_[lane].push_back({std::chrono::steady_clock::now(), 0});

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "e2e/bench/figures.h"
+#include "e2e/chaos/only_option.h"
 #include "e2e/chaos/scaling_gpu.h"
 #include "e2e/chaos/scaling_head_of_line.h"
 #include "e2e/chaos/scaling_replaced.h"
@@ -276,12 +277,7 @@ int main(int argc, char** argv) {
       "Examples:\n  lanekeeper-chaos-scaling\n"
       "  lanekeeper-chaos-scaling --only scale-ins --scale-ins 1,11");
   Options options;
-  std::vector<std::string> names;
-  for (const Part& part : kParts) names.emplace_back(part.name);
-  std::vector<std::string> only;
-  app.add_option("--only", only, "these parts, with commas between")
-      ->delimiter(',')
-      ->check(CLI::IsMember(names));
+  const OnlyOption only(app, kParts, "parts");
   app.add_option("--scale-ins", options.scale_ins, "only these, by number from 1")
       ->delimiter(',')
       ->check(CLI::Range(1, 20));
@@ -294,7 +290,7 @@ int main(int argc, char** argv) {
   const Cluster cluster;
   Bars bars;
   for (const Part& part : kParts) {
-    if (!only.empty() && std::find(only.begin(), only.end(), part.name) == only.end()) continue;
+    if (!only.Takes(part.name)) continue;
     std::printf("\n%s: %s\n", part.name, part.what);
     std::fflush(stdout);
     for (Bar& bar : part.run(cluster, options)) bars.push_back(std::move(bar));

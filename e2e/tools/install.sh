@@ -4,7 +4,7 @@
 #   install.sh [build|packages|nats|cluster|helm|rivals|schemathesis|all]     default: all
 #
 #   build      compilers and libraries to build the C++ code (apt)
-#   packages   these, and what checks it: clang, its formatter and linter (apt)
+#   packages   these, and what checks it: clang, its formatter and linter, shells (apt)
 #   nats       nats-server and the nats CLI, built from the pins in nats/go.mod
 #   cluster    what e2e/cluster needs: containerd and friends (apt), Kubernetes and etcd, built from
 #              the pins in kubernetes/go.mod and etcd/go.mod
@@ -34,7 +34,8 @@ build_packages=(
   libspdlog-dev libfmt-dev libcli11-dev libexpected-dev nlohmann-json3-dev libbenchmark-dev libssl-dev
   curl jq python3 python3-yaml procps
 )
-check_packages=(clang-format-14 clang-tidy-14 clang-14 libclang-rt-14-dev)
+# The shells: their completions are run.
+check_packages=(clang-format-14 clang-tidy-14 clang-14 libclang-rt-14-dev fish zsh)
 cluster_packages=(
   containerd runc containernetworking-plugins buildah debootstrap
   nftables iptables iproute2 conntrack ethtool socat

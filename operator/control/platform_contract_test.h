@@ -23,20 +23,13 @@
 #include <vector>
 
 #include "operator/control/ports.h"
+#include "worker-runtime/base/testing/eventually.h"
 
 namespace lanekeeper {
 
 template <typename Stage>
 class PlatformContractTest : public testing::Test {
  protected:
-  static bool Eventually(const std::function<bool()>& holds) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    while (!holds()) {
-      if (std::chrono::steady_clock::now() >= deadline) return false;
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    return true;
-  }
   Platform& platform() { return stage_.platform(); }
   const Lane& lane() const { return pool_.lanes.front(); }
   LaneKey key() const { return pool_.KeyOf(lane()); }
@@ -133,7 +126,7 @@ TYPED_TEST_P(PlatformContractTest, ZeroWorksAndSoDoesMoreAgain) {
   const Result<WorkloadState> again = this->platform().SetReplicas(this->key(), 0);
   ASSERT_TRUE(again) << again.error().message;
   EXPECT_EQ(again->replicas, 0);
-  EXPECT_TRUE(this->Eventually([&] { return this->Placed().empty(); }));
+  EXPECT_TRUE(Eventually([&] { return this->Placed().empty(); }));
 }
 
 TYPED_TEST_P(PlatformContractTest, WorkersHaveNamesOfTheirOwnInOrder) {
@@ -154,7 +147,7 @@ TYPED_TEST_P(PlatformContractTest, FewerReplicasTakeTheMarkedWorker) {
   ASSERT_TRUE(this->platform().Mark(this->key(), marked, {.first_to_go = true}));
   ASSERT_TRUE(this->platform().SetReplicas(this->key(), 2));
   names.erase(names.begin() + 1);
-  EXPECT_TRUE(this->Eventually([&] { return this->Placed().size() == 2; }));
+  EXPECT_TRUE(Eventually([&] { return this->Placed().size() == 2; }));
   EXPECT_EQ(this->Placed(), names);
   const Result<void> again = this->platform().Mark(this->key(), marked, {});
   ASSERT_FALSE(again) << "a worker that was told to end can be marked";
@@ -194,7 +187,7 @@ TYPED_TEST_P(PlatformContractTest, ARemovedWorkloadIsGoneWithItsLastWorkerAndMay
   EXPECT_TRUE(this->platform().Remove(this->key())) << "asking again costs nothing";
   EXPECT_FALSE(this->platform().Observe(this->key()));
   if (!TypeParam::kHasWorkers) return;
-  EXPECT_TRUE(this->Eventually(
+  EXPECT_TRUE(Eventually(
       [&] { return this->KindOf(this->platform().Observe(this->key())) == ErrorKind::kNotFound; }));
   EXPECT_TRUE(this->platform().List(this->pool_.key)->empty());
   ASSERT_TRUE(this->platform().Apply(this->pool_, this->lane(), 1));

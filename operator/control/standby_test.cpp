@@ -6,9 +6,9 @@
 #include <thread>
 
 #include "operator/control/control_loop.h"
-#include "operator/control/eventually.h"
 #include "operator/control/fake_leadership.h"
 #include "operator/control/reconciler_fixture.h"
+#include "worker-runtime/base/testing/eventually.h"
 
 namespace lanekeeper {
 namespace {

@@ -5,7 +5,7 @@
 #include <atomic>
 #include <future>
 
-#include "operator/control/eventually.h"
+#include "worker-runtime/base/testing/eventually.h"
 
 namespace lanekeeper {
 namespace {

@@ -11,9 +11,9 @@
 #include <thread>
 
 #include "operator/control/conditions.h"
-#include "operator/control/eventually.h"
 #include "operator/control/fakes.h"
 #include "operator/control/reconciler.h"
+#include "worker-runtime/base/testing/eventually.h"
 
 namespace lanekeeper {
 namespace {

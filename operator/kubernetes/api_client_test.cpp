@@ -7,7 +7,7 @@
 #include <thread>
 
 #include "operator/kubernetes/canned_server.h"
-#include "operator/kubernetes/temporary_directory.h"
+#include "operator/kubernetes/token_program.h"
 
 namespace lanekeeper::kubernetes {
 namespace {
@@ -63,17 +63,8 @@ TEST(ApiClient, SendsWhatTheRequestSays) {
                           HasSubstr("Host:127.0.0.1:" + std::to_string(config.port) + "\r\n")));
 }
 
-// A program whose runs print the tokens t1, t2, … until there is a file "broken".
 KubeConfig WithProgram(KubeConfig config, const TemporaryDirectory& directory) {
-  config.exec = ExecLogin{
-      .user = "eks",
-      .api_version = "client.authentication.k8s.io/v1",
-      .command = directory.WriteProgram(
-          "login", "cd " + directory.path() +
-                       "; [ -e broken ] && exit 7; echo x >> runs; n=$(wc -l < runs)\n"
-                       "echo '{\"apiVersion\":\"client.authentication.k8s.io/v1\","
-                       "\"kind\":\"ExecCredential\",\"status\":{\"token\":\"t'$n'\"}}'\n"),
-      .asking = Asking::kNever};
+  config.exec = TokenProgram(directory, "eks");
   return config;
 }
 
@@ -110,7 +101,7 @@ TEST(ApiClient, ProgramThatFailsIsTheCallsError) {
       [](int c, int) { CannedServer::Send(c, CannedServer::Response("401 Unauthorized", "")); });
   const TemporaryDirectory directory;
   const auto client = Client(WithProgram(server.Config(), directory));
-  directory.Write("broken", "");
+  directory.Write("broken", "7");
   const Error expected{ErrorKind::kForbidden,
                        "user eks: logging in with " + directory.path() + "/login: exit code 7"};
   EXPECT_EQ(client->Call(kGet).error(), expected);
@@ -119,7 +110,7 @@ TEST(ApiClient, ProgramThatFailsIsTheCallsError) {
   EXPECT_TRUE(server.heads().empty());
   std::filesystem::remove(directory.path() + "/broken");
   ASSERT_EQ(*client->Token(), "t1");
-  directory.Write("broken", "");
+  directory.Write("broken", "7");
   EXPECT_EQ(client->Call(kGet).error(), expected);  // After the 401.
 }
 

@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-#include "operator/kubernetes/temporary_directory.h"
+#include "operator/kubernetes/token_program.h"
 
 namespace lanekeeper::kubernetes {
 namespace {
@@ -26,21 +26,8 @@ class CredentialSourceTest : public testing::Test {
     return renewed.value_or(false);
   }
 
-  // Prints token t1, t2, … with each run. `status`: what else it says, with a comma in front.
   KubeConfig WithProgram(const std::string& status = "") const {
-    return {.exec = ExecLogin{
-                .user = "u",
-                .api_version = "client.authentication.k8s.io/v1",
-                .command = directory_.WriteProgram(
-                    "login", "cd " + directory_.path() +
-                                 "\n"
-                                 "[ -e broken ] && exit 1\n"
-                                 "echo x >> runs\n"
-                                 "n=$(wc -l < runs)\n"
-                                 "echo '{\"apiVersion\":\"client.authentication.k8s.io/v1\","
-                                 "\"kind\":\"ExecCredential\",\"status\":{\"token\":\"t'$n'\"" +
-                                 status + "}}'\n"),
-                .asking = Asking::kNever}};
+    return {.exec = TokenProgram(directory_, "u", status)};
   }
 
   const TemporaryDirectory directory_;
@@ -118,13 +105,13 @@ TEST_F(CredentialSourceTest, CallsThatComeTogetherShareARun) {
 
 TEST_F(CredentialSourceTest, FailedLoginIsTheCallsErrorAndIsTriedAgain) {
   CredentialSource source(WithProgram(), clock_);
-  directory_.Write("broken", "");
+  directory_.Write("broken", "1");
   const Result<Credential> failed = source.Current({});
   ASSERT_FALSE(failed);
   EXPECT_THAT(failed.error().message, HasSubstr("exit code 1"));
   std::filesystem::remove(directory_.path() + "/broken");
   EXPECT_EQ(TokenOf(source), "t1");
-  directory_.Write("broken", "");
+  directory_.Write("broken", "1");
   EXPECT_FALSE(source.Renew({.token = "t1"}, {}));
   EXPECT_EQ(TokenOf(source), "t1");
 }

@@ -8,6 +8,7 @@
 
 #include "operator/control/platform_contract_test.h"
 #include "operator/local/testing/shell_workers.h"
+#include "worker-runtime/base/testing/eventually.h"
 
 namespace lanekeeper {
 namespace {
@@ -30,14 +31,6 @@ INSTANTIATE_TYPED_TEST_SUITE_P(Local, PlatformContractTest, LocalStage);
 
 class LocalPlatformTest : public testing::Test {
  protected:
-  static bool Eventually(const std::function<bool()>& holds) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
-    while (!holds()) {
-      if (std::chrono::steady_clock::now() >= deadline) return false;
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    return true;
-  }
   LocalPlatform& platform() { return workers_.platform(); }
   std::vector<std::string> Placed() {
     std::vector<std::string> names;

@@ -230,15 +230,6 @@ void TestServer::Close() {
   listener_.reset();
 }
 
-bool Eventually(const std::function<bool()>& holds) {
-  const auto until = std::chrono::steady_clock::now() + kPatience;
-  while (!holds()) {
-    if (std::chrono::steady_clock::now() > until) return false;
-    std::this_thread::sleep_for(milliseconds(5));
-  }
-  return true;
-}
-
 }  // namespace lanekeeper::gateway
 
 // cpprestsdk keeps what belongs to its thread pool until the process has ended.

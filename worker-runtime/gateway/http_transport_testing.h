@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "worker-runtime/base/testing/eventually.h"
 #include "worker-runtime/gateway/http_transport.h"
 
 namespace lanekeeper::gateway {
@@ -85,8 +86,5 @@ class TestServer {
   int port_;
   std::unique_ptr<web::http::experimental::listener::http_listener> listener_;
 };
-
-// Polls for a minute.
-bool Eventually(const std::function<bool()>& holds);
 
 }  // namespace lanekeeper::gateway

@@ -10,6 +10,7 @@
 #include <string>
 #include <thread>
 
+#include "worker-runtime/base/testing/eventually.h"
 #include "worker-runtime/gateway/http_metrics.h"
 #include "worker-runtime/gateway/http_server.h"
 #include "worker-runtime/gateway/http_transport.h"
@@ -100,13 +101,6 @@ class HttpApiTest : public testing::Test {
     const nlohmann::json problem = nlohmann::json::parse(answer.body, nullptr, false);
     const std::string type = problem.is_object() ? problem.value("type", "") : "";
     return type.substr(type.rfind('/') + 1);
-  }
-  bool Eventually(const std::function<bool()>& holds) const {
-    for (int i = 0; i < 12'000; ++i) {
-      if (holds()) return true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    }
-    return false;
   }
 
   FakeGateway gateway_;

@@ -1,8 +1,10 @@
-// Linked into the tests that send HTTP: what ThreadSanitizer cannot judge there.
+// Linked into the tests that send HTTP, and into the programs they start: what ThreadSanitizer
+// cannot judge there.
 //
 // Debian's cpprestsdk is not instrumented, and neither is the reference count of std::exception_ptr
 // in libstdc++: ThreadSanitizer sees their deletes, not the atomics that order them. Of ours, only
-// Exchange (http_handler.cpp) is used on cpprestsdk's threads; it hands over behind a mutex.
+// Exchange (http_handler.cpp) and Completion (api_client.cpp) are used on cpprestsdk's threads;
+// both hand over behind a mutex.
 extern "C" const char* __tsan_default_suppressions();
 
 const char* __tsan_default_suppressions() {

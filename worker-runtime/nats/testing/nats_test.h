@@ -5,13 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
-#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <utility>
 
+#include "worker-runtime/base/testing/eventually.h"
 #include "worker-runtime/nats/connection.h"
 #include "worker-runtime/nats/testing/nats_server.h"
 
@@ -19,14 +18,7 @@ namespace lanekeeper::nats {
 
 inline constexpr std::chrono::seconds kTestDeadline{60};
 
-inline bool Eventually(const std::function<bool()>& holds) {
-  const auto deadline = std::chrono::steady_clock::now() + kTestDeadline;
-  while (!holds()) {
-    if (std::chrono::steady_clock::now() >= deadline) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  return true;
-}
+using lanekeeper::Eventually;
 
 // A running server, or a failed test that says why.
 inline NatsServer RunServer(NatsServerOptions options = {}) {
