@@ -24,6 +24,7 @@ namespace {
 
 using nats::Connect;
 using nats::Eventually;
+using nats::kAnswerDeadline;
 using nats::kTestDeadline;
 using nats::NatsServer;
 using nats::RunServer;
@@ -45,7 +46,7 @@ class ProbeTest : public testing::Test {
       : server_(RunServer(std::move(options))),
         connection_(Connect(server_.url(credentials), {.shared_delivery = true})),
         admin_(Connect(server_.url(admin.empty() ? credentials : admin))),
-        jetstream_(*admin_, kTestDeadline) {}
+        jetstream_(*admin_, kAnswerDeadline) {}
 
   void Begin(LaneProbeOptions options = {}) {
     probe_ = std::make_unique<JetStreamLaneProbe>(*connection_, clock_, options);
@@ -555,7 +556,7 @@ TEST(ProbeLoad, AThousandLanesAreSampledAndTapped) {
   NatsServer server = RunServer();
   auto connection = Connect(server.url(), {.shared_delivery = true});
   auto admin = Connect(server.url());
-  const nats::JetStream jetstream(*admin, kTestDeadline);
+  const nats::JetStream jetstream(*admin, kAnswerDeadline);
   std::vector<LaneKey> keys;
   for (int i = 0; i < lanes_count; ++i) {
     keys.push_back({"load", "pool-" + std::to_string(i / 16), "lane-" + std::to_string(i)});

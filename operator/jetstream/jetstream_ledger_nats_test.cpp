@@ -20,6 +20,7 @@ namespace {
 
 using nats::Connect;
 using nats::Eventually;
+using nats::kAnswerDeadline;
 using nats::kTestDeadline;
 using nats::NatsServer;
 using nats::RunServer;
@@ -33,7 +34,7 @@ class LedgerTest : public testing::Test {
   explicit LedgerTest(nats::NatsServerOptions options = {}, const std::string& credentials = "")
       : server_(RunServer(std::move(options))),
         connection_(Connect(server_.url(credentials))),
-        jetstream_(*connection_, kTestDeadline) {}
+        jetstream_(*connection_, kAnswerDeadline) {}
 
   void Begin(LedgerOptions options = {}) {
     options.retry_wait = milliseconds(10);

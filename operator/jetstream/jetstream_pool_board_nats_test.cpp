@@ -21,7 +21,7 @@ namespace {
 
 using nats::Connect;
 using nats::Eventually;
-using nats::kTestDeadline;
+using nats::kAnswerDeadline;
 using nats::NatsServer;
 using nats::RunServer;
 using std::chrono::milliseconds;
@@ -52,7 +52,7 @@ class PoolBoardTest : public testing::Test {
       : server_(RunServer()),
         connection_(Connect(server_.url())),
         admin_(Connect(server_.url())),
-        jetstream_(*admin_, kTestDeadline) {}
+        jetstream_(*admin_, kAnswerDeadline) {}
 
   std::unique_ptr<JetStreamPoolBoard> MakeBoard(PoolBoardOptions options = {}) {
     options.status_json = StatusText;
@@ -352,7 +352,7 @@ TEST(PoolBoardInAClusterTest, LedgerAndKeysMadeWithOneReplicaGetThoseOfTheSafest
   auto cluster = nats::NatsCluster::Run();
   ASSERT_TRUE(cluster.has_value()) << cluster.error().message;
   const auto connection = Connect(cluster->url());
-  const nats::JetStream jetstream(*connection, kTestDeadline);
+  const nats::JetStream jetstream(*connection, kAnswerDeadline);
   JetStreamLedger ledger(*connection);
   ledger.Start();
   ASSERT_TRUE(Eventually([&] { return nats::ReplicasOf(jetstream, kLedgerStream) == 1; }));

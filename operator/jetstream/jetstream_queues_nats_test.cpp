@@ -11,6 +11,7 @@ namespace {
 
 using nats::Connect;
 using nats::Eventually;
+using nats::kAnswerDeadline;
 using nats::kTestDeadline;
 
 WorkerPool Pool() {
@@ -27,7 +28,7 @@ class QueuesTest : public testing::Test {
  protected:
   nats::NatsServer server_ = nats::RunServer();
   std::unique_ptr<nats::Connection> connection_ = Connect(server_.url());
-  nats::JetStream jetstream_{*connection_, kTestDeadline};
+  nats::JetStream jetstream_{*connection_, kAnswerDeadline};
   JetStreamQueues queues_{*connection_};
 };
 
@@ -132,7 +133,7 @@ TEST(QueuesInAClusterTest, DeadLettersAndRecordsAreAsSafeAsTheSafestLane) {
   auto cluster = nats::NatsCluster::Run();
   ASSERT_TRUE(cluster.has_value()) << cluster.error().message;
   auto connection = Connect(cluster->url());
-  const nats::JetStream jetstream(*connection, kTestDeadline);
+  const nats::JetStream jetstream(*connection, kAnswerDeadline);
   JetStreamQueues queues(*connection, kTestDeadline);
   const auto copies_are = [&jetstream](const char* stream, const char* copies) {
     const auto state = jetstream.StreamInfo(stream);

@@ -28,7 +28,7 @@ namespace {
 using nats::Connect;
 using nats::Eventually;
 using nats::JwtOperator;
-using nats::kTestDeadline;
+using nats::kAnswerDeadline;
 using scaling::Doubt;
 using std::chrono::milliseconds;
 using testing::HasSubstr;
@@ -113,7 +113,7 @@ class TenantsNatsTest : public testing::Test {
     return found == platform_.workloads.end() ? 0 : found->second.state.replicas;
   }
   static bool AddJob(nats::Connection& connection, const WorkerPool& pool) {
-    return nats::JetStream(connection, kTestDeadline)
+    return nats::JetStream(connection, kAnswerDeadline)
         .PublishAck(JobSubject(LaneOf(pool)), "{}")
         .has_value();
   }
@@ -159,9 +159,9 @@ TEST_F(TenantsNatsTest, OneTenantDoesNotSeeTheOthersLanes) {
   ASSERT_TRUE(Passes([&] { return Works(a) && Works(b) && Works(own); }));
   const auto in_a = Enter("A");
   const auto in_b = Enter("B");
-  const nats::JetStream streams_of_a(*in_a, kTestDeadline);
-  const nats::JetStream streams_of_b(*in_b, kTestDeadline);
-  const nats::JetStream streams_of_own(*own_, kTestDeadline);
+  const nats::JetStream streams_of_a(*in_a, kAnswerDeadline);
+  const nats::JetStream streams_of_b(*in_b, kAnswerDeadline);
+  const nats::JetStream streams_of_own(*own_, kAnswerDeadline);
 
   EXPECT_TRUE(streams_of_a.StreamInfo(a.lanes[0].queue.stream));
   EXPECT_FALSE(streams_of_a.StreamInfo(b.lanes[0].queue.stream));
@@ -210,7 +210,7 @@ TEST_F(TenantsNatsTest, NkeyUsersOfOneServerAreTenantsToo) {
   const WorkerPool of_b = Add("team-b", NatsOf(server));
   ASSERT_TRUE(Passes([&] { return Works(of_a) && Works(of_b); }));
   const auto in_a = Connect(server.url(), {.access = {.credentials = a.seed}});
-  const nats::JetStream streams(*in_a, kTestDeadline);
+  const nats::JetStream streams(*in_a, kAnswerDeadline);
   EXPECT_TRUE(streams.StreamInfo(of_a.lanes[0].queue.stream));
   EXPECT_FALSE(streams.StreamInfo(of_b.lanes[0].queue.stream));
 }
@@ -239,7 +239,7 @@ TEST_F(TenantsNatsTest, ChangedSecretIsTakenUpWithoutARestart) {
   // Another user of another account: where it is used can be seen.
   secrets_.Set("team-a/creds", {{"user.creds", jwt_.NewUser("C")}});
   const auto in_c = Enter("C");
-  const nats::JetStream streams(*in_c, kTestDeadline);
+  const nats::JetStream streams(*in_c, kAnswerDeadline);
   EXPECT_TRUE(Passes(
       [&] { return streams.StreamInfo(pool.lanes[0].queue.stream).has_value() && Works(pool); }));
 }
@@ -314,7 +314,7 @@ TEST_F(TenantsNatsTest, PoolsOfOneAccountAreNotSweptByOneAnother) {
   tenants_.board().KeepOnly({own.key});
   const WorkerPool a = Add("team-a", NatsOf(server_));
   const WorkerPool b = Add("team-b", NatsOf(server_));
-  const nats::JetStream streams(*own_, kTestDeadline);
+  const nats::JetStream streams(*own_, kAnswerDeadline);
   const auto told = [&] {
     const auto state = streams.StreamInfo(kPoolStream, "$KV.LK_pools.>");
     std::int64_t removed = 0;

@@ -24,6 +24,7 @@ namespace {
 
 using nats::Connect;
 using nats::Eventually;
+using nats::kAnswerDeadline;
 using nats::kTestDeadline;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
@@ -351,7 +352,7 @@ TEST(KeysInAClusterTest, AreAsSafeAsWhatTheOperatorTellsOf) {
   auto cluster = nats::NatsCluster::Run();
   ASSERT_TRUE(cluster.has_value()) << cluster.error().message;
   const auto connection = Connect(cluster->url());
-  const nats::JetStream jetstream(*connection, nats::kTestDeadline);
+  const nats::JetStream jetstream(*connection, nats::kAnswerDeadline);
   ASSERT_TRUE(nats::EnsureBucket(jetstream, kPoolBucket, {.replicas = 3}).has_value());
   const auto keys =
       std::make_shared<KeyStore>(*connection, std::chrono::hours(1),

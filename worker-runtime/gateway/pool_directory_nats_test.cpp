@@ -16,7 +16,7 @@ namespace {
 
 using nats::Connect;
 using nats::Eventually;
-using nats::kTestDeadline;
+using nats::kAnswerDeadline;
 using nats::RunServer;
 
 PoolBrief Brief(const std::string& pool_namespace, const std::string& pool) {
@@ -41,7 +41,7 @@ class PoolDirectoryTest : public testing::Test {
 
   nats::NatsServer server_ = RunServer();
   std::unique_ptr<nats::Connection> connection_ = Connect(server_.url());
-  nats::JetStream jetstream_{*connection_, kTestDeadline};
+  nats::JetStream jetstream_{*connection_, kAnswerDeadline};
 };
 
 TEST_F(PoolDirectoryTest, KnowsThePoolsThereAre) {

@@ -73,7 +73,7 @@ class DeadLettersTest : public testing::Test {
   using minutes = std::chrono::minutes;
   NatsServer server_ = RunServer();
   std::unique_ptr<Connection> connection_ = Connect(server_.url());
-  JetStream jetstream_{*connection_, kTestDeadline};
+  JetStream jetstream_{*connection_, kAnswerDeadline};
   DeadLetters dead_{jetstream_, "studio", "media", kTestDeadline};
   std::uint64_t buried_ = 0;
 };

@@ -44,7 +44,7 @@ class GroupedAcksTest : public testing::Test {
   NatsServer server_ = RunServer();
   std::unique_ptr<Connection> connection_ =
       Connect(server_.url(), {.writes = ConnectOptions::Writes::kTogether});
-  JetStream jetstream_{*connection_, kTestDeadline};
+  JetStream jetstream_{*connection_, kAnswerDeadline};
   std::unique_ptr<PullConsumer> consumer_;
   GroupedAcks acks_{*connection_, seconds(30)};
   std::vector<std::string> subjects_;

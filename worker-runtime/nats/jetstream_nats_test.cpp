@@ -17,7 +17,7 @@ class JetStreamTest : public testing::Test {
  protected:
   NatsServer server_ = RunServer();
   std::unique_ptr<Connection> connection_ = Connect(server_.url());
-  JetStream jetstream_{*connection_, kTestDeadline};
+  JetStream jetstream_{*connection_, kAnswerDeadline};
 };
 
 TEST_F(JetStreamTest, StoresReadsAndRemovesMessages) {
@@ -97,7 +97,7 @@ TEST_F(JetStreamTest, ListsAreReadPageByPage) {
 TEST(JetStreamOff, IsToldApartFromAnythingElse) {
   NatsServer server = RunServer({.jetstream = false});
   auto connection = Connect(server.url());
-  EXPECT_EQ(JetStream(*connection, kTestDeadline).ConsumerInfo("S", "c").error().cause,
+  EXPECT_EQ(JetStream(*connection, kAnswerDeadline).ConsumerInfo("S", "c").error().cause,
             ApiCause::kJetStreamOff);
 }
 
@@ -107,9 +107,9 @@ TEST(JetStreamOff, AnAccountWithoutItToo) {
                  "WITHOUT: {users: [{user: o, password: o}]}}"});
   auto with = Connect(server.url("w:w"));
   auto without = Connect(server.url("o:o"));
-  EXPECT_EQ(JetStream(*with, kTestDeadline).StreamInfo("S").error().cause,
+  EXPECT_EQ(JetStream(*with, kAnswerDeadline).StreamInfo("S").error().cause,
             ApiCause::kStreamMissing);
-  EXPECT_EQ(JetStream(*without, kTestDeadline).StreamInfo("S").error().cause,
+  EXPECT_EQ(JetStream(*without, kAnswerDeadline).StreamInfo("S").error().cause,
             ApiCause::kJetStreamOff);
 }
 

@@ -57,7 +57,7 @@ class KvWatchTest : public testing::Test {
 
   NatsServer server_ = RunServer();
   std::unique_ptr<Connection> connection_ = Connect(server_.url());
-  JetStream jetstream_{*connection_, kTestDeadline};
+  JetStream jetstream_{*connection_, kAnswerDeadline};
   std::mutex mutex_;
   Values values_;
   int told_ = 0;

@@ -61,7 +61,7 @@ class PullConsumerTest : public testing::Test {
   const std::string stream_ = JobStreamName(key_);
   NatsServer server_ = RunServer();
   std::unique_ptr<Connection> connection_ = Connect(server_.url());
-  JetStream jetstream_{*connection_, kTestDeadline};
+  JetStream jetstream_{*connection_, kAnswerDeadline};
   std::unique_ptr<PullConsumer> consumer_;
   int published_ = 0;
 };

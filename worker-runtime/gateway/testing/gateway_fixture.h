@@ -72,7 +72,7 @@ class GatewayFixture : public testing::Test {
   const LaneKey key_{"studio", "media", "short"};
   nats::NatsServer server_ = nats::RunServer();
   std::unique_ptr<nats::Connection> connection_ = nats::Connect(server_.url());
-  nats::JetStream jetstream_{*connection_, nats::kTestDeadline};
+  nats::JetStream jetstream_{*connection_, nats::kAnswerDeadline};
   FakePools pools_;
 };
 

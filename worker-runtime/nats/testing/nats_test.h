@@ -17,6 +17,9 @@
 namespace lanekeeper::nats {
 
 inline constexpr std::chrono::seconds kTestDeadline{60};
+// Of one answer to a test that asks again (Eventually): a server leaves a question unanswered now
+// and then, about a stream that is just being made or has no leader.
+inline constexpr std::chrono::seconds kAnswerDeadline{10};
 
 using lanekeeper::Eventually;
 
