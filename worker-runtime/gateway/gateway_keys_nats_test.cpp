@@ -25,7 +25,7 @@ namespace {
 using nats::Connect;
 using nats::Eventually;
 using nats::kAnswerDeadline;
-using nats::kTestDeadline;
+using nats::NextConnect;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::HasSubstr;
@@ -67,11 +67,12 @@ TEST_F(KeysTest, AlsoAfterTheGatewayAndTheServerWereStartedAnewAndTheJobIsDone) 
     EXPECT_EQ(SubmitAndWait(*gateway, Order())->id, id);
   }
   Remove(1);
+  const NextConnect connect(*connection_);
   server_.Kill();
   ASSERT_TRUE(server_.Start());
-  ASSERT_TRUE(connection_->WaitConnected(kTestDeadline));
+  ASSERT_TRUE(connect.Wait());
   const auto gateway = Start();
-  const auto again = SubmitAndWait(*gateway, Order());
+  const auto again = SubmitPatiently(*gateway, Order());
   ASSERT_TRUE(again) << again.error().detail;
   EXPECT_EQ(again->id, id);
   EXPECT_TRUE(again->known);
@@ -197,7 +198,11 @@ TEST_F(KeysTest, ALostAnswerToTheKeyIsNoSecondJob) {
   // Its key is sent again after a timeout of NATS; nothing to wait for but that.
   std::this_thread::sleep_for(milliseconds(3500));
   server_.Resume();
-  const auto accepted = Wait(std::move(coming));
+  auto accepted = Wait(std::move(coming));
+  // A server that has slept may be too slow for the look whether there is such a job.
+  if (!accepted && accepted.error().type == ProblemType::kQueueUnavailable) {
+    accepted = SubmitPatiently(*gateway, Order());
+  }
   ASSERT_TRUE(accepted) << accepted.error().detail;
   EXPECT_EQ(SubmitAndWait(*gateway, Order())->id, accepted->id);
   EXPECT_EQ(Stored(), 2);
@@ -261,14 +266,15 @@ TEST_P(KeyCrashTest, IsOneJobAllTheSame) {
   if (GetParam().meanwhile == Meanwhile::kWindowOverAndJobDone) FinishJob();
   if (GetParam().meanwhile == Meanwhile::kJobDoneAndServerKilled) {
     FinishJob();
+    const NextConnect connect(*connection_);
     server_.Kill();
     ASSERT_TRUE(server_.Start());
-    ASSERT_TRUE(connection_->WaitConnected(nats::kTestDeadline));
+    ASSERT_TRUE(connect.Wait());
   } else if (GetParam().meanwhile != Meanwhile::kNothing) {
     std::this_thread::sleep_for(milliseconds(2500));  // Longer than that window.
   }
   const auto gateway = Start();
-  const auto first = SubmitAndWait(*gateway, Order());
+  const auto first = SubmitPatiently(*gateway, Order());
   ASSERT_TRUE(first) << first.error().detail;
   EXPECT_EQ(first->sequence, 1U);
   EXPECT_EQ(first->known, step != "admitted");
@@ -301,7 +307,7 @@ TEST_F(KeyCrashTest, TheJobIsFoundAmongManyOthers) {
   for (int n = 0; n < 1500; ++n) coming.push_back(Begin(*gateway, {}));
   for (Coming& one : coming) ASSERT_TRUE(Wait(std::move(one)));
   std::this_thread::sleep_for(milliseconds(2500));
-  const auto found = SubmitAndWait(*gateway, Order());
+  const auto found = SubmitPatiently(*gateway, Order());
   ASSERT_TRUE(found) << found.error().detail;
   EXPECT_EQ(found->sequence, 1U);
   EXPECT_EQ(gateway->Counts().keys_completed, 1);
@@ -318,7 +324,7 @@ TEST_F(KeyCrashTest, TheJobIsFoundInAStreamWithoutDirectGets) {
   std::this_thread::sleep_for(milliseconds(2500));
   const auto gateway = Start();
   ASSERT_TRUE(SubmitAndWait(*gateway, {}));
-  const auto found = SubmitAndWait(*gateway, Order());
+  const auto found = SubmitPatiently(*gateway, Order());
   ASSERT_TRUE(found) << found.error().detail;
   EXPECT_EQ(found->sequence, 1U);
   EXPECT_EQ(Stored(), 2);
@@ -353,14 +359,24 @@ TEST(KeysInAClusterTest, AreAsSafeAsWhatTheOperatorTellsOf) {
   ASSERT_TRUE(cluster.has_value()) << cluster.error().message;
   const auto connection = Connect(cluster->url());
   const nats::JetStream jetstream(*connection, nats::kAnswerDeadline);
-  ASSERT_TRUE(nats::EnsureBucket(jetstream, kPoolBucket, {.replicas = 3}).has_value());
+  // A cluster leaves a question unanswered now and then, of which somebody else is to ask again.
+  ASSERT_TRUE(Eventually(
+      [&] { return nats::EnsureBucket(jetstream, kPoolBucket, {.replicas = 3}).has_value(); }));
   const auto keys =
       std::make_shared<KeyStore>(*connection, std::chrono::hours(1),
                                  std::make_shared<CallQueue>(/*threads=*/1, /*calls_max=*/8));
-  std::promise<bool> prepared;
-  keys->Prepare([&prepared](const Result<void>& ready) { prepared.set_value(ready.has_value()); });
-  ASSERT_TRUE(prepared.get_future().get());
-  EXPECT_EQ(nats::ReplicasOf(jetstream, kKeyStream), 3);
+  ASSERT_TRUE(Eventually([&] {
+    std::promise<bool> prepared;
+    keys->Prepare(
+        [&prepared](const Result<void>& ready) { prepared.set_value(ready.has_value()); });
+    return prepared.get_future().get();
+  }));
+  Result<int> replicas;
+  ASSERT_TRUE(Eventually([&] {
+    replicas = nats::ReplicasOf(jetstream, kKeyStream);
+    return replicas.has_value();
+  }));
+  EXPECT_EQ(*replicas, 3);
 }
 
 }  // namespace

@@ -45,7 +45,9 @@ class HttpNatsTest : public DeskFixture {
     auto workers = WorkerDesk::Start(*desk_connection_, {.answer_timeout = nats::kTestDeadline});
     ASSERT_TRUE(workers) << workers.error().message;
     workers_ = *std::move(workers);
-    gateway_ = Gateway::Start(*desk_connection_, pools_, nullptr);
+    GatewayOptions options;
+    options.publish_timeout = nats::kAnswerDeadline;
+    gateway_ = Gateway::Start(*desk_connection_, pools_, nullptr, options);
     for (int i = 0; i < 20 && !http_; ++i) {
       port_ = FreePort();
       auto started = HttpServer::Start({.address = "127.0.0.1:" + std::to_string(port_)},

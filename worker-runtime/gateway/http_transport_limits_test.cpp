@@ -1,12 +1,10 @@
-// Each limit of TransportLimits, reached by a raw client.
+// Each size of TransportLimits, reached by a raw client.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 
 #include <algorithm>
-#include <atomic>
 #include <deque>
-#include <future>
 #include <thread>
 
 #include "worker-runtime/gateway/http_transport_testing.h"
@@ -85,70 +83,6 @@ TEST(HttpTransportLimitsTest, AChunkSizeThatDoesNotEndIsA400) {
   ASSERT_TRUE(client.Send("POST / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n1;" +
                           std::string(2 * TestLimits().header_bytes_max, 'x')));
   EXPECT_EQ(client.Answer().status, 400);
-}
-
-TEST(HttpTransportLimitsTest, AHeaderByteByByteIsEnded) {
-  const TestServer server(Ok);
-  const std::int64_t before = CountTransport().timeouts;
-  Client client(server.port());
-  ASSERT_TRUE(client.Send("GET / HTTP/1.1\r\nHost: test\r\nX-Slow: "));
-  std::atomic<bool> answered{false};
-  std::thread dripping([&] {
-    while (!answered && client.Send("x")) std::this_thread::sleep_for(milliseconds(50));
-  });
-  const ClientAnswer answer = client.Answer();
-  EXPECT_EQ(answer.status, 408);
-  EXPECT_THAT(answer.body, HasSubstr("the header of the request"));
-  answered = true;
-  dripping.join();
-  EXPECT_EQ(client.UntilEnd(), "");
-  EXPECT_EQ(CountTransport().timeouts, before + 1);
-}
-
-TEST(HttpTransportLimitsTest, ABodyByteByByteIsEnded) {
-  const TestServer server(Ok);
-  Client client(server.port());
-  ASSERT_TRUE(client.Send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 60000\r\n\r\n"));
-  std::atomic<bool> answered{false};
-  std::thread dripping([&] {
-    while (!answered && client.Send("x")) std::this_thread::sleep_for(milliseconds(50));
-  });
-  const ClientAnswer answer = client.Answer();
-  EXPECT_EQ(answer.status, 408);
-  EXPECT_THAT(answer.body, HasSubstr("the body of the request"));
-  answered = true;
-  dripping.join();
-}
-
-TEST(HttpTransportLimitsTest, AConnectionWithoutRequestsIsClosed) {
-  const TestServer server(Ok);
-  Client silent(server.port());
-  Client asked_once(server.port());
-  ASSERT_TRUE(asked_once.Send(Get("/")));
-  EXPECT_EQ(asked_once.Answer().status, 200);
-  EXPECT_EQ(silent.UntilEnd(), "");
-  EXPECT_EQ(asked_once.UntilEnd(), "");
-}
-
-TEST(HttpTransportLimitsTest, AnAnswerThatIsSlowHasNoDeadline) {
-  std::promise<http_request> asked;
-  const TestServer server([&](const http_request& request) { asked.set_value(request); });
-  Client client(server.port());
-  ASSERT_TRUE(client.Send(Get("/")));
-  const http_request request = asked.get_future().get();
-  std::this_thread::sleep_for(TestLimits().idle_timeout + milliseconds(1000));
-  request.reply(200);
-  EXPECT_EQ(client.Answer().status, 200);
-}
-
-TEST(HttpTransportLimitsTest, AClientThatTakesNothingOfItsAnswerIsClosed) {
-  const TestServer server(
-      [](const http_request& request) { request.reply(200, std::string(50'000'000, 'x')); });
-  const std::int64_t before = CountTransport().timeouts;
-  Client client(server.port());
-  ASSERT_TRUE(client.Send(Get("/")));
-  EXPECT_TRUE(Eventually([&] { return CountTransport().timeouts == before + 1; }));
-  EXPECT_LT(client.UntilEnd().size(), 50'000'000U);
 }
 
 TEST(HttpTransportLimitsTest, OneConnectionTooManyIsClosedAndOthersGoOn) {

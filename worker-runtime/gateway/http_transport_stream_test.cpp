@@ -1,8 +1,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <future>
 #include <thread>
 
 #include "worker-runtime/gateway/http_transport_testing.h"
@@ -13,26 +11,6 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 using web::http::http_request;
-
-// Hands each stream of a listener to the test.
-struct Streams {
-  std::promise<std::shared_ptr<HttpStream>> started;
-  std::promise<void> gone;
-  std::atomic<int> times_gone{0};
-
-  TestServer::Handler Handler() {
-    return [this](const http_request& request) {
-      if (request.relative_uri().path() != "/events") {
-        request.reply(200, "other");
-        return;
-      }
-      started.set_value(StartStream(request, 200, {{"Content-Type", "text/event-stream"}}, [this] {
-        if (++times_gone == 1) gone.set_value();
-      }));
-    };
-  }
-  std::shared_ptr<HttpStream> Next() { return started.get_future().get(); }
-};
 
 TEST(HttpStreamTest, WhatIsWrittenArrivesAndAnEndInGoodOrderKeepsTheConnection) {
   Streams streams;
@@ -53,17 +31,6 @@ TEST(HttpStreamTest, WhatIsWrittenArrivesAndAnEndInGoodOrderKeepsTheConnection) 
   ASSERT_TRUE(client.Send(Get("/")));
   EXPECT_EQ(client.Answer().body, "other");
   EXPECT_EQ(streams.times_gone, 0);
-}
-
-TEST(HttpStreamTest, LastsLongerThanAnyDeadline) {
-  Streams streams;
-  const TestServer server(streams.Handler());
-  Client client(server.port());
-  ASSERT_TRUE(client.Send(Get("/events")));
-  const std::shared_ptr<HttpStream> stream = streams.Next();
-  std::this_thread::sleep_for(TestLimits().idle_timeout + std::chrono::seconds(1));
-  EXPECT_TRUE(stream->Write("still\n"));
-  EXPECT_THAT(client.Until("still\n"), HasSubstr("still"));
 }
 
 TEST(HttpStreamTest, AWriterIsToldThatItsClientHasGone) {
@@ -95,25 +62,6 @@ TEST(HttpStreamTest, AReaderThatIsTooSlowIsClosed) {
   EXPECT_FALSE(stream->Open());
   streams.gone.get_future().get();
   EXPECT_TRUE(Eventually([] { return CountTransport().connections == 0; }));
-}
-
-TEST(HttpStreamTest, AReaderThatTakesNothingIsClosed) {
-  Streams streams;
-  const TestServer server(streams.Handler());
-  Client client(server.port());
-  ASSERT_TRUE(client.Send(Get("/events")));
-  const std::shared_ptr<HttpStream> stream = streams.Next();
-  // As much as the kernel takes, and a little of what it does not.
-  const std::string event(16'000, 'x');
-  for (int quiet = 0; quiet < 20; ++quiet) {
-    while (stream->Write(event)) {
-      quiet = 0;
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    break;
-  }
-  streams.gone.get_future().get();
-  EXPECT_FALSE(stream->Open());
 }
 
 TEST(HttpStreamTest, WhatAClientSendsMeanwhileIsThrownAway) {

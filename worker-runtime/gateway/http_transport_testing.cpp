@@ -11,11 +11,12 @@
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <thread>
+#include <stdexcept>
 #include <utility>
 
 #include "worker-runtime/telemetry/telemetry_server.h"
@@ -23,7 +24,6 @@
 namespace lanekeeper::gateway {
 namespace {
 
-using std::chrono::milliseconds;
 using web::http::experimental::listener::http_listener;
 
 constexpr std::chrono::seconds kPatience{60};
@@ -49,19 +49,6 @@ std::string ValueOf(const std::string& head, const std::string& name) {
 }
 
 }  // namespace
-
-TransportLimits TestLimits() {
-  return {.header_bytes_max = 4096,
-          .body_bytes_max = 64 * 1024,
-          .connections_max = 40,
-          .header_timeout = milliseconds(2000),
-          .body_timeout = milliseconds(2000),
-          .idle_timeout = milliseconds(4000),
-          .write_timeout = milliseconds(2000),
-          .stream_bytes_max = 128 * 1024,
-          .all_bodies_bytes_max = 256 * 1024,
-          .close_timeout = milliseconds(1500)};
-}
 
 std::filesystem::path CertificateFile() { return Folder() / "tls.crt"; }
 std::filesystem::path KeyFile() { return Folder() / "tls.key"; }
@@ -111,6 +98,7 @@ bool Client::Send(std::string_view bytes) const {
     const ssize_t sent = ssl_ != nullptr
                              ? SSL_write(ssl_, bytes.data(), static_cast<int>(bytes.size()))
                              : send(descriptor_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
     if (sent <= 0) return false;
     bytes.remove_prefix(static_cast<std::size_t>(sent));
   }
@@ -119,9 +107,11 @@ bool Client::Send(std::string_view bytes) const {
 
 bool Client::Fill() {
   std::array<char, 16384> buffer{};
-  const ssize_t count = ssl_ != nullptr
-                            ? SSL_read(ssl_, buffer.data(), static_cast<int>(buffer.size()))
+  ssize_t count = 0;
+  do {  // A socket with a timeout does not go on by itself when the process was stopped meanwhile.
+    count = ssl_ != nullptr ? SSL_read(ssl_, buffer.data(), static_cast<int>(buffer.size()))
                             : recv(descriptor_, buffer.data(), buffer.size(), 0);
+  } while (count < 0 && errno == EINTR);
   if (count > 0) unread_.append(buffer.data(), static_cast<std::size_t>(count));
   return count > 0;
 }
@@ -214,15 +204,30 @@ int FreePort() {
 }
 
 TestServer::TestServer(const Handler& handler, const std::string& path, const char* scheme)
-    : TestServer(FreePort(), handler, path, scheme) {}
+    : port_(FreePort()) {
+  // Somebody may have taken the port since.
+  for (int tries_left = 20; tries_left > 0 && !listener_; --tries_left) {
+    try {
+      Open(handler, path, scheme);
+    } catch (const std::exception&) {
+      port_ = FreePort();
+    }
+  }
+  if (!listener_) throw std::runtime_error("no port to listen on");
+}
 
 TestServer::TestServer(int port, const Handler& handler, const std::string& path,
                        const char* scheme)
-    : port_(port),
-      listener_(std::make_unique<http_listener>(std::string(scheme) +
-                                                "://127.0.0.1:" + std::to_string(port) + path)) {
-  listener_->support(handler);
-  listener_->open().wait();
+    : port_(port) {
+  Open(handler, path, scheme);
+}
+
+void TestServer::Open(const Handler& handler, const std::string& path, const char* scheme) {
+  auto listener = std::make_unique<http_listener>(std::string(scheme) +
+                                                  "://127.0.0.1:" + std::to_string(port_) + path);
+  listener->support(handler);
+  listener->open().wait();
+  listener_ = std::move(listener);
 }
 
 void TestServer::Close() {

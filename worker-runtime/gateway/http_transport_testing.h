@@ -4,8 +4,10 @@
 #include <cpprest/http_listener.h>
 #include <openssl/ssl.h>
 
+#include <atomic>
 #include <filesystem>
 #include <functional>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,7 +18,7 @@
 
 namespace lanekeeper::gateway {
 
-// What main installs.
+// What main installs; each test program has its own.
 TransportLimits TestLimits();
 
 // Certificate and key of the TLS listeners; Renew writes new ones in their place.
@@ -72,6 +74,7 @@ int FreePort();
 class TestServer {
  public:
   using Handler = std::function<void(web::http::http_request)>;
+  // On a free port.
   explicit TestServer(const Handler& handler, const std::string& path = "",
                       const char* scheme = "http");
   TestServer(int port, const Handler& handler, const std::string& path, const char* scheme);
@@ -83,8 +86,30 @@ class TestServer {
   void Close();
 
  private:
+  void Open(const Handler& handler, const std::string& path, const char* scheme);
+
   int port_;
   std::unique_ptr<web::http::experimental::listener::http_listener> listener_;
+};
+
+// Hands each stream of a listener to the test.
+struct Streams {
+  std::promise<std::shared_ptr<HttpStream>> started;
+  std::promise<void> gone;
+  std::atomic<int> times_gone{0};
+
+  TestServer::Handler Handler() {
+    return [this](const web::http::http_request& request) {
+      if (request.relative_uri().path() != "/events") {
+        request.reply(200, "other");
+        return;
+      }
+      started.set_value(StartStream(request, 200, {{"Content-Type", "text/event-stream"}}, [this] {
+        if (++times_gone == 1) gone.set_value();
+      }));
+    };
+  }
+  std::shared_ptr<HttpStream> Next() { return started.get_future().get(); }
 };
 
 }  // namespace lanekeeper::gateway

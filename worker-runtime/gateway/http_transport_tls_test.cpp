@@ -64,16 +64,6 @@ TEST(HttpTransportTlsTest, Tls11IsRefused) {
   EXPECT_TRUE(Client(server.port()).StartTls(TLS1_2_VERSION));
 }
 
-TEST(HttpTransportTlsTest, WhoSpeaksNoTlsOrNothingIsClosed) {
-  const TestServer server(EchoBody, "", "https");
-  Client plain(server.port());
-  ASSERT_TRUE(plain.Send(Get("/")));
-  plain.UntilEnd();  // Perhaps an alert; an end in any case.
-  Client silent(server.port());
-  EXPECT_EQ(silent.UntilEnd(), "");
-  EXPECT_TRUE(Eventually([] { return CountTransport().connections == 0; }));
-}
-
 TEST(HttpTransportTlsTest, ANewCertificateIsForNewConnections) {
   const TestServer server(EchoBody, "", "https");
   Client old(server.port());

@@ -174,7 +174,13 @@ class JobDeskPauseTest : public JobDeskListTest {
     return pause ? std::optional(*pause) : std::nullopt;
   }
   bool Paused(const std::string& stream, const std::string& consumer) {
-    return jetstream_.ConsumerInfo(stream, consumer)->paused;
+    bool paused = false;
+    EXPECT_TRUE(nats::Eventually([&] {
+      const auto state = jetstream_.ConsumerInfo(stream, consumer);
+      if (state) paused = state->paused;
+      return state.has_value();
+    }));
+    return paused;
   }
   bool Paused(const std::string& lane) {
     return Paused(JobStreamName(Lane(lane)), std::string(kConsumerName));
@@ -194,7 +200,7 @@ TEST_F(JobDeskPauseTest, APausedLaneTakesJobsAndHandsOutNone) {
   Submit("short");
   const auto none =
       connection_->Request("$JS.API.CONSUMER.MSG.NEXT." + JobStreamName(Lane("short")) + ".workers",
-                           R"({"batch":1,"no_wait":true})", {}, std::chrono::milliseconds(300));
+                           R"({"batch":1,"no_wait":true})", {}, nats::kAnswerDeadline);
   EXPECT_FALSE(none && none->Header("Nats-Msg-Id"));
 
   const auto resumed = desk_->Resume(Lane("short"));
@@ -212,7 +218,10 @@ TEST_F(JobDeskPauseTest, ALaneOfAnExternalStreamCanBePaused) {
 }
 
 TEST_F(JobDeskPauseTest, APauseThatRanOutIsForgotten) {
-  ASSERT_TRUE(desk_->Pause(Lane("short"), {.until = In(std::chrono::milliseconds(900))}));
+  // Refused when that time is over before it has been looked at.
+  ASSERT_TRUE(nats::Eventually([this] {
+    return desk_->Pause(Lane("short"), {.until = In(std::chrono::milliseconds(900))}).has_value();
+  }));
   EXPECT_TRUE(nats::Eventually([this] { return !Paused("short") && !Why("short"); }));
 }
 

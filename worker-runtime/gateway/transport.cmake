@@ -25,12 +25,19 @@ endif()
 if(LANEKEEPER_SANITIZE MATCHES "thread")
   target_compile_options(lanekeeper_gateway_transport PRIVATE -Wno-tsan)
 endif()
+# Two programs, because each process has one set of limits.
 lanekeeper_test(http_transport_test LABEL unit
   SOURCES
     http_transport_test.cpp http_transport_limits_test.cpp http_transport_stream_test.cpp
     http_transport_tls_test.cpp
     http_transport_testing.cpp http_transport_testing.h
   DEPENDS lanekeeper::gateway_transport lanekeeper::telemetry OpenSSL::SSL)
+lanekeeper_test(http_transport_deadlines_test LABEL unit
+  SOURCES
+    http_transport_deadlines_test.cpp
+    http_transport_testing.cpp http_transport_testing.h
+  DEPENDS lanekeeper::gateway_transport lanekeeper::telemetry OpenSSL::SSL)
 if(LANEKEEPER_SANITIZE MATCHES "undefined" AND TARGET http_transport_test)
   target_compile_options(http_transport_test PRIVATE -fno-sanitize=vptr)
+  target_compile_options(http_transport_deadlines_test PRIVATE -fno-sanitize=vptr)
 endif()

@@ -156,16 +156,24 @@ TEST(Connection, RefusedCredentialsAreTriedAgainForEver) {
   Changes changes(*connection);
   auto subscription = *connection->Subscribe("a");
   std::atomic<int> called{0};
-  auto callback = *connection->SubscribeCallback("a", [&](const Message&) { ++called; });
+  std::atomic<int> called_last{0};
+  auto callback = *connection->SubscribeCallback(
+      "a", [&](const Message& message) { ++(message.payload == "last" ? called_last : called); });
   ASSERT_TRUE(Eventually([&] { return changes.Count(Kind::kError) >= 3; }));
   EXPECT_NE(connection->LastError(), "");
   server.Stop();
   server.SetConfig("authorization: {user: a, password: right}");
   ASSERT_TRUE(server.Start().has_value());
   ASSERT_TRUE(connection->WaitConnected(kTestDeadline)) << connection->LastError();
-  ASSERT_TRUE(connection->Publish("a", "x").has_value());
-  EXPECT_TRUE(subscription->Next(kTestDeadline).has_value());
-  EXPECT_TRUE(Eventually([&] { return called == 1; }));
+  // A new session gets the subscriptions a moment after it has come.
+  ASSERT_TRUE(Eventually([&] {
+    EXPECT_TRUE(connection->Publish("a", "x").has_value());
+    return subscription->Next(milliseconds(50)).has_value() && called > 0;
+  }));
+  ASSERT_TRUE(connection->Publish("a", "last").has_value());
+  EXPECT_TRUE(Eventually([&] { return called_last > 0; }));
+  ASSERT_TRUE(connection->Flush(kTestDeadline).has_value());
+  EXPECT_EQ(called_last, 1);
 }
 
 TEST(Connection, ADeniedRequestIsForbiddenWithoutWaiting) {
@@ -367,13 +375,14 @@ TEST(Connection, WritingTogetherLosesAndReordersNothing) {
     ASSERT_EQ(message->payload, std::to_string(n));
   }
   // One alone is written too, and after a reconnect.
+  const NextConnect connect(*connection);
+  const NextConnect reader_connect(*reader);
   server.Stop();
   ASSERT_TRUE(server.Start());
-  ASSERT_TRUE(connection->WaitConnected(kTestDeadline) && reader->WaitConnected(kTestDeadline));
-  ASSERT_TRUE(Eventually([&] {
-    EXPECT_TRUE(connection->Publish("a", "alone"));
-    return (*subscription)->Next(milliseconds(50)).has_value();
-  }));
+  ASSERT_TRUE(connect.Wait() && reader_connect.Wait());
+  ASSERT_TRUE(reader->Flush(kTestDeadline));
+  ASSERT_TRUE(connection->Publish("a", "alone"));
+  ASSERT_TRUE((*subscription)->Next(kTestDeadline).has_value());
 }
 
 }  // namespace

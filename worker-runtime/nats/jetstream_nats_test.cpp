@@ -219,10 +219,13 @@ TEST_F(QueueSetupTest, ALowerDepthDropsNoJob) {
   ASSERT_TRUE(EnsureJobQueue(jetstream_, key_, {.depth_max = 3}).has_value());
   EXPECT_EQ(jetstream_.StreamInfo(stream_)->messages, 10);
   EXPECT_EQ(jetstream_.PublishAck(JobSubject(key_), "").error().cause, ApiCause::kQueueFull);
+  const NextConnect connect(*connection_);
   server_.Stop();
   ASSERT_TRUE(server_.Start().has_value());
-  ASSERT_TRUE(connection_->WaitConnected(kTestDeadline));
-  EXPECT_EQ(jetstream_.StreamInfo(stream_)->messages, 10);
+  ASSERT_TRUE(connect.Wait());
+  const auto after = jetstream_.StreamInfo(stream_);
+  ASSERT_TRUE(after.has_value()) << after.error().error.message;
+  EXPECT_EQ(after->messages, 10);
 }
 
 TEST_F(QueueSetupTest, RefusesWhatJetStreamCannotChangeAndSaysTheRemedy) {

@@ -115,7 +115,12 @@ class OrderedKvWatch final : public KvWatch {
     reading.heard = std::chrono::steady_clock::now();
     // Counted before the first delivery: what was delivered since is in it or behind it.
     const auto state = ParseConsumerState(*answer);
-    if (state && state->pending == 0 && state->delivered_consumer_sequence == 0) ReachEnd(reading);
+    if (state && state->pending == 0 && state->delivered_consumer_sequence == 0) {
+      if (const std::string why = ReachEnd(reading); !why.empty()) {
+        End(reading);
+        return Fail(ErrorKind::kRetryable, why);
+      }
+    }
     return reading;
   }
 
@@ -171,7 +176,7 @@ class OrderedKvWatch final : public KvWatch {
     if (!entry.deleted) entry.value = std::move(delivery->message.payload);
     if (!reading.at_end) reading.seen.insert(entry.key);
     Tell(entry);
-    if (!reading.at_end && delivery->pending == 0) ReachEnd(reading);
+    if (!reading.at_end && delivery->pending == 0) return ReachEnd(reading);
     return {};
   }
 
@@ -188,15 +193,23 @@ class OrderedKvWatch final : public KvWatch {
     changed_(entry);
   }
 
-  void ReachEnd(Reading& reading) {
-    reading.at_end = true;
+  // Returns why it has to begin again. What is pending is too little for a moment while a message
+  // is replaced: a key that was not seen has gone only when the stream has nothing of it.
+  std::string ReachEnd(Reading& reading) {
+    const JetStream jetstream(connection_, kAnswerTimeout);
     std::vector<std::string> gone;
     for (const auto& [key, version] : known_) {
-      if (!reading.seen.contains(key)) gone.push_back(key);
+      if (reading.seen.contains(key)) continue;
+      const auto last = jetstream.LastMessage(stream_, prefix_ + key);
+      if (last) continue;  // It comes yet.
+      if (last.error().cause != ApiCause::kMessageMissing) return "a key that may have gone";
+      gone.push_back(key);
     }
+    reading.at_end = true;
     for (std::string& key : gone) Tell({.key = std::move(key), .deleted = true});
     reading.seen.clear();
     current_ = true;
+    return {};
   }
 
   // Sooner than the server finds out.

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "worker-runtime/nats/queue_setup.h"
@@ -23,9 +24,11 @@ using Values = std::map<std::string, std::string>;
 class KvWatchTest : public testing::Test {
  protected:
   void MakeBucket() { ASSERT_TRUE(EnsureBucket(jetstream_, "B", {})); }
-  void Put(const std::string& key, const std::string& value, const Headers& headers = {}) {
-    const auto stored = jetstream_.PublishAck("$KV.B." + key, value, headers);
-    ASSERT_TRUE(stored) << stored.error().error.message;
+  // Stored once, however often an answer is lost.
+  void Put(const std::string& key, const std::string& value, Headers headers = {}) {
+    headers.emplace_back("Nats-Msg-Id", std::to_string(++puts_));
+    ASSERT_TRUE(Eventually(
+        [&] { return jetstream_.PublishAck("$KV.B." + key, value, headers).has_value(); }));
   }
   void Delete(const std::string& key) { Put(key, "", {{"KV-Operation", "DEL"}}); }
 
@@ -37,6 +40,7 @@ class KvWatchTest : public testing::Test {
           const std::lock_guard lock(mutex_);
           ++told_;
           if (entry.deleted) {
+            ++told_gone_;
             values_.erase(entry.key);
           } else {
             values_[entry.key] = entry.value;
@@ -61,6 +65,8 @@ class KvWatchTest : public testing::Test {
   std::mutex mutex_;
   Values values_;
   int told_ = 0;
+  int told_gone_ = 0;
+  int puts_ = 0;
 };
 
 TEST_F(KvWatchTest, TellsWhatIsThereAndWhatChanges) {
@@ -106,7 +112,6 @@ TEST_F(KvWatchTest, AfterARestartOfTheServerItKnowsWhatHappenedMeanwhile) {
   ASSERT_TRUE(Eventually([&] { return !connection_->Connected(); }));
   EXPECT_EQ(Told().size(), 3U) << "what was known stays known";
   ASSERT_TRUE(server_.Start());
-  ASSERT_TRUE(connection_->WaitConnected(kTestDeadline));
   Delete("gone");
   Put("other", "2");
   ASSERT_TRUE(WaitTold({{"kept", "1"}, {"other", "2"}}));
@@ -138,7 +143,9 @@ TEST_F(KvWatchTest, AConsumerThatIsGoneIsMissed) {
   const auto consumers = jetstream_.ConsumerNames("KV_B");
   ASSERT_TRUE(consumers);
   for (const std::string& name : *consumers) {
-    ASSERT_TRUE(jetstream_.DeleteConsumer("KV_B", name));
+    // On a slow machine the watch may have missed it by itself, and have begun again.
+    const auto removed = jetstream_.DeleteConsumer("KV_B", name);
+    ASSERT_TRUE(removed || removed.error().cause == ApiCause::kConsumerMissing);
   }
   Put("a", "2");
   EXPECT_TRUE(WaitTold({{"a", "2"}}));
@@ -164,6 +171,38 @@ TEST_F(KvWatchTest, AGapBeginsTheReadingAgain) {
   EXPECT_TRUE(WaitTold({{"a", "2"}}));
 }
 
+// Bug: the server counts a message that is replaced as gone before it counts the new one, so that
+// there seemed to be nothing more to read, and its key seemed to have gone.
+TEST_F(KvWatchTest, AKeyThatChangesWhileItIsReadAgainHasNotGone) {
+  MakeBucket();
+  Put("still", "1");
+  Put("changes", "1");
+  const auto watch = Watch();
+  ASSERT_TRUE(WaitTold({{"still", "1"}, {"changes", "1"}}));
+  const auto other = Connect(server_.url());
+  std::jthread writer([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      EXPECT_TRUE(other->Publish("$KV.B.changes", "2"));
+      static_cast<void>(other->Flush(kTestDeadline));
+    }
+  });
+  for (int round = 0; round < 300; ++round) {
+    const auto starts = watch->Starts();
+    ASSERT_TRUE(Eventually([&] {
+      // Any message that is none of its own makes it begin again.
+      const auto consumers = jetstream_.ConsumerNames("KV_B");
+      if (!consumers) return false;
+      for (const std::string& name : *consumers) {
+        const std::string inbox = "_INBOX." + name.substr(name.rfind('_') + 1);
+        static_cast<void>(connection_->Publish(inbox, ""));
+      }
+      return watch->Starts() > starts;
+    }));
+  }
+  const std::lock_guard lock(mutex_);
+  EXPECT_EQ(told_gone_, 0);
+}
+
 TEST_F(KvWatchTest, ManyKeysComeAllAndItKeepsUp) {
   MakeBucket();
   Values values;
@@ -185,7 +224,10 @@ TEST_F(KvWatchTest, ItsConsumerEndsWithIt) {
     const auto watch = Watch();
     ASSERT_TRUE(Eventually([&] { return watch->Current(); }));
   }
-  EXPECT_TRUE(Eventually([&] { return jetstream_.ConsumerNames("KV_B")->empty(); }));
+  EXPECT_TRUE(Eventually([&] {
+    const auto consumers = jetstream_.ConsumerNames("KV_B");
+    return consumers && consumers->empty();
+  }));
 }
 
 }  // namespace

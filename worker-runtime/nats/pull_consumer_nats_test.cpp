@@ -23,13 +23,24 @@ class PullConsumerTest : public testing::Test {
   Result<void> Ensure(seconds ack_wait = seconds(3600)) {
     return EnsureJobQueue(jetstream_, key_, {.depth_max = 100'000, .ack_wait = ack_wait});
   }
+  // Once each, however often an answer is lost.
   void Publish(int jobs) {
     for (int i = 0; i < jobs; ++i) {
-      ASSERT_TRUE(
-          jetstream_.PublishAck(JobSubject(key_), std::to_string(published_++)).has_value());
+      const std::string job = std::to_string(published_++);
+      ASSERT_TRUE(Eventually([&] {
+        return jetstream_.PublishAck(JobSubject(key_), job, {{"Nats-Msg-Id", job}}).has_value();
+      }));
     }
   }
-  ConsumerState Info() { return *jetstream_.ConsumerInfo(stream_, "workers"); }
+  ConsumerState Info() {
+    ConsumerState info;
+    EXPECT_TRUE(Eventually([&] {
+      auto answer = jetstream_.ConsumerInfo(stream_, "workers");
+      if (answer) info = *std::move(answer);
+      return answer.has_value();
+    }));
+    return info;
+  }
   // Calls Fetch until it has `count` deliveries.
   std::vector<Delivery> FetchAll(int count, int slots) {
     std::vector<Delivery> all;
@@ -156,11 +167,15 @@ TEST_F(PullConsumerTest, AnAckThatNobodyTakesIsTriedForItsTime) {
 // The promise behind drain: nothing asked for, nothing stranded until ack_wait (an hour here).
 TEST_F(PullConsumerTest, WithdrawStrandsNothing) {
   auto publisher_connection = Connect(server_.url());
+  constexpr int kAhead = 200;  // So slow as the rounds are, so slow it is.
   std::atomic<bool> stop{false};
   std::atomic<int> published{0};
+  std::atomic<int> settled{0};
   std::thread publisher([&] {
     while (!stop) {
-      if (publisher_connection->Publish(JobSubject(key_), "x")) ++published;
+      if (published - settled < kAhead && publisher_connection->Publish(JobSubject(key_), "x")) {
+        ++published;
+      }
       std::this_thread::sleep_for(std::chrono::microseconds(200));
     }
   });
@@ -170,6 +185,7 @@ TEST_F(PullConsumerTest, WithdrawStrandsNothing) {
       EXPECT_TRUE(done.insert(delivery.stream_sequence).second) << "delivered twice";
       // `delivered` may be 2: the server also counts a delivery that a withdrawal overtook.
       EXPECT_TRUE(Ack(*connection_, delivery).has_value());
+      ++settled;
     }
   };
   for (int round = 0; round < 200; ++round) {
@@ -190,9 +206,8 @@ TEST_F(PullConsumerTest, WithdrawStrandsNothing) {
       << " stranded, " << Info().waiting_pulls << " pulls open";
   // And it opens again.
   Publish(1);
-  while (Info().pending > 0) settle(*consumer_->Fetch(8, milliseconds(100)));
   EXPECT_TRUE(Eventually([&] {
-    settle(*consumer_->Fetch(8, milliseconds(10)));
+    settle(consumer_->Fetch(8, milliseconds(10)).value_or(std::vector<Delivery>{}));
     return static_cast<int>(done.size()) == published + 1;
   })) << done.size()
       << " of " << published + 1;
@@ -208,8 +223,9 @@ TEST_F(PullConsumerTest, GoesOnAfterTheServerWasKilled) {
     const auto got = consumer_->Fetch(1, milliseconds(10));
     return !got && got.error().kind == ErrorKind::kRetryable;
   }));
+  const NextConnect connect(*connection_);
   ASSERT_TRUE(server_.Start().has_value());
-  ASSERT_TRUE(connection_->WaitConnected(kTestDeadline));
+  ASSERT_TRUE(connect.Wait());
   ASSERT_TRUE(Ensure(seconds(1)).has_value());  // What was on its way comes again soon.
   std::set<std::string> seen;
   EXPECT_TRUE(Eventually([&] {
@@ -250,17 +266,21 @@ TEST_F(PullConsumerTest, ExpiredPullsAreRenewed) {
   consumer_ =
       *PullConsumer::Open(*connection_, stream_, "workers",
                           {.expires = milliseconds(200), .idle_heartbeat = milliseconds(100)});
+  // Silence on a slow machine makes it ask again too, once each: that is not what is meant.
   ASSERT_TRUE(Eventually([&] {
-    EXPECT_TRUE(consumer_->Fetch(4, milliseconds(50)).has_value());
+    const auto got = consumer_->Fetch(4, milliseconds(50));
+    const PullStats stats = consumer_->Stats();
+    EXPECT_TRUE(got || stats.heartbeats_missed > 0) << got.error().message;
     EXPECT_LE(consumer_->Requested(), 4);
-    return consumer_->Stats().pulls_sent >= 4;
+    return stats.pulls_sent >= 4 + stats.heartbeats_missed;
   }));
-  EXPECT_EQ(consumer_->Stats().heartbeats_missed, 0u);
   Publish(1);
   EXPECT_EQ(FetchAll(1, 4).size(), 1u);
 }
 
 TEST_F(PullConsumerTest, ASilentServerIsAskedAgain) {
+  // It may be silent again on a slow machine: what is lost then comes again.
+  ASSERT_TRUE(Ensure(seconds(1)).has_value());
   // Pings would take minutes: only missed heartbeats can notice.
   auto connection = Connect(server_.url(), {.ping_interval = std::chrono::minutes(10)});
   consumer_ =

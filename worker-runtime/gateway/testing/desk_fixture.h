@@ -49,6 +49,7 @@ class DeskFixture : public testing::Test {
                 .lanes = {{.name = "short",
                            .stream = JobStreamName({"studio", "empty", "short"}),
                            .consumer = std::string(kConsumerName)}}});
+    options.answer_timeout = nats::kAnswerDeadline;
     desk_ = JobDesk::Start(*desk_connection_, pools_, options);
   }
 
@@ -104,8 +105,13 @@ class DeskFixture : public testing::Test {
     ASSERT_TRUE(connection_->Request(reply, "+ACK", {}, std::chrono::seconds(60)));
   }
   std::int64_t JobsIn(const std::string& lane) {
-    const auto state = jetstream_.StreamInfo(JobStreamName(Lane(lane)));
-    return state ? state->messages : -1;
+    std::int64_t messages = -1;
+    EXPECT_TRUE(nats::Eventually([&] {
+      const auto state = jetstream_.StreamInfo(JobStreamName(Lane(lane)));
+      if (state) messages = state->messages;
+      return state.has_value();
+    }));
+    return messages;
   }
 
   // The record of a job of this message, as a worker would write it; its revision.
@@ -124,7 +130,11 @@ class DeskFixture : public testing::Test {
             .instance = "i-1"};
   }
   std::optional<JobRecord> Record(const std::string& lane, const std::string& id) {
-    const auto stored = jetstream_.LastMessage(kRecordStream, RecordSubject(Lane(lane), id));
+    nats::ApiResult<nats::StoredMessage> stored;
+    EXPECT_TRUE(nats::Eventually([&] {
+      stored = jetstream_.LastMessage(kRecordStream, RecordSubject(Lane(lane), id));
+      return stored || stored.error().cause == nats::ApiCause::kMessageMissing;
+    }));
     if (!stored) return std::nullopt;
     const auto record = nats::ReadJobRecord(stored->payload);
     return record ? std::optional(*record) : std::nullopt;
@@ -165,7 +175,7 @@ class DeskFixture : public testing::Test {
   nats::NatsServer server_;
   std::unique_ptr<nats::Connection> connection_;
   std::unique_ptr<nats::Connection> desk_connection_;
-  nats::JetStream jetstream_{*connection_};
+  nats::JetStream jetstream_{*connection_, nats::kAnswerDeadline};
   FakePools pools_;
   std::shared_ptr<const PoolBrief> pool_;
   std::unique_ptr<JobDesk> desk_;

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "worker-runtime/gateway/gateway.h"
@@ -45,17 +46,38 @@ class GatewayFixture : public testing::Test {
     return options;
   }
 
-  std::int64_t Stored() {
-    const auto state = jetstream_.StreamInfo("LK_studio_media_short");
-    EXPECT_TRUE(state) << state.error().error.message;
-    return state ? state->messages : -1;
+  // Again while its lane or its key cannot be read, as the answer says: nothing was stored then, or
+  // the key makes it one job.
+  static Answer<Accepted> SubmitPatiently(Gateway& gateway, const Submission& submission,
+                                          const Caller& caller = "web") {
+    Answer<Accepted> answer;
+    EXPECT_TRUE(nats::Eventually([&] {
+      answer = SubmitAndWait(gateway, submission, caller);
+      return answer || answer.error().type != ProblemType::kQueueUnavailable;
+    }));
+    return answer;
   }
-  std::int64_t Keys() {
-    const auto state = jetstream_.StreamInfo(kKeyStream);
-    return state ? state->messages : 0;
+
+  std::int64_t Stored() { return MessagesIn("LK_studio_media_short"); }
+  std::int64_t Keys() { return MessagesIn(kKeyStream); }
+  // 0 when there is no such stream.
+  std::int64_t MessagesIn(std::string_view stream) {
+    std::int64_t messages = -1;
+    EXPECT_TRUE(nats::Eventually([&] {
+      const auto state = jetstream_.StreamInfo(stream);
+      if (state) messages = state->messages;
+      const bool missing = !state && state.error().cause == nats::ApiCause::kStreamMissing;
+      if (missing) messages = 0;
+      return state || missing;
+    }));
+    return messages;
   }
   JobMessage MessageAt(std::uint64_t sequence) {
-    const auto stored = jetstream_.GetMessage("LK_studio_media_short", sequence);
+    nats::ApiResult<nats::StoredMessage> stored;
+    EXPECT_TRUE(nats::Eventually([&] {
+      stored = jetstream_.GetMessage("LK_studio_media_short", sequence);
+      return stored || stored.error().cause == nats::ApiCause::kMessageMissing;
+    }));
     EXPECT_TRUE(stored) << stored.error().error.message;
     if (!stored) return {};
     return {.stream = "LK_studio_media_short",

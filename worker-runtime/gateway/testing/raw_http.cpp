@@ -9,10 +9,20 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cerrno>
 #include <cstdlib>
 
 namespace lanekeeper::gateway {
 namespace {
+
+// A socket with a timeout does not go on by itself when the process was stopped meanwhile.
+ssize_t Receive(int socket, char* into, std::size_t size) {
+  ssize_t got = 0;
+  do {
+    got = recv(socket, into, size, 0);
+  } while (got < 0 && errno == EINTR);
+  return got;
+}
 
 int Connect(int port) {
   const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -99,7 +109,7 @@ RawAnswer AskRaw(int port, const std::string& bytes) {
   std::string answer;
   std::array<char, 65536> piece;
   while (true) {
-    const ssize_t got = recv(socket, piece.data(), piece.size(), 0);
+    const ssize_t got = Receive(socket, piece.data(), piece.size());
     if (got <= 0) break;
     answer.append(piece.data(), static_cast<std::size_t>(got));
   }
@@ -127,7 +137,7 @@ RawStream::~RawStream() { close(socket_); }
 
 bool RawStream::Read() {
   std::array<char, 65536> piece;
-  const ssize_t got = recv(socket_, piece.data(), piece.size(), 0);
+  const ssize_t got = Receive(socket_, piece.data(), piece.size());
   if (got <= 0) return false;
   seen_.append(piece.data(), static_cast<std::size_t>(got));
   return true;

@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <stdexcept>
@@ -37,5 +38,23 @@ inline std::unique_ptr<Connection> Connect(const std::string& url, ConnectOption
   EXPECT_TRUE((*connection)->WaitConnected(kTestDeadline)) << (*connection)->LastError();
   return *std::move(connection);
 }
+
+// Waits for the first connect that is told after its making. Connected() also holds for a while
+// after the server has gone, and what belongs to the lost session fails a while after the new one
+// is there: it has by then, and requests of the new one are not mistaken for those.
+class NextConnect {
+ public:
+  explicit NextConnect(Connection& connection)
+      : changes_(connection.OnChange([this](const ConnectionChange& change) {
+          if (change.kind == ConnectionChange::Kind::kConnected) came_ = true;
+        })) {}
+  bool Wait() const {
+    return Eventually([this] { return came_.load(); });
+  }
+
+ private:
+  std::atomic<bool> came_{false};
+  const std::unique_ptr<Registration> changes_;  // Last: it uses the other.
+};
 
 }  // namespace lanekeeper::nats
