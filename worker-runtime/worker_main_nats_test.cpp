@@ -1,7 +1,6 @@
 // lanekeeper-worker on a real lane: its three ways to run a job, and its command line.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <csignal>
 #include <filesystem>
@@ -10,9 +9,9 @@
 #include <utility>
 #include <vector>
 
+#include "worker-runtime/base/testing/held_port.h"
 #include "worker-runtime/handlers/child_process.h"
 #include "worker-runtime/job/settlement.h"
-#include "worker-runtime/nats/job_record_json.h"
 #include "worker-runtime/runner/testing/lane_fixture.h"
 
 namespace lanekeeper {
@@ -24,12 +23,6 @@ using testing::HasSubstr;
 
 class WorkerMainNatsTest : public runner::LaneFixture {
  protected:
-  std::optional<JobRecord> Record(const std::string& id) {
-    const auto stored = jetstream_->LastMessage(kRecordStream, RecordSubject(key_, id));
-    if (!stored) return std::nullopt;
-    const auto record = nats::ReadJobRecord(stored->payload);
-    return record ? std::optional(*record) : std::nullopt;
-  }
   // The record of a job once it has this state.
   JobRecord WaitState(const std::string& id, JobState state) {
     std::optional<JobRecord> record;
@@ -89,7 +82,8 @@ TEST_F(WorkerMainNatsTest, JobsArePostedAndTheStatusDecides) {
   MakeLane();
   Publish("text", {{"Nats-Msg-Id", "good"}});
   Publish("", {{"Nats-Msg-Id", "empty"}});
-  const std::string port = std::to_string(20000 + getpid() % 10000);
+  const HeldPort held;
+  const std::string port = std::to_string(held.number());
   const runner::Process worker(
       {"lanekeeper-worker", "--http-url", "http://127.0.0.1:" + port + "/jobs"},
       WorkerEnvironment("w-1"));

@@ -1,12 +1,12 @@
 // The example programs, each run by its way. From the root of the repository.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <csignal>
 #include <string>
 #include <utility>
 
+#include "worker-runtime/base/testing/held_port.h"
 #include "worker-runtime/handlers/exec_handler.h"
 #include "worker-runtime/handlers/http_handler.h"
 #include "worker-runtime/handlers/process.h"
@@ -70,7 +70,8 @@ TEST_F(ExampleProgramsTest, TheModelIsLoadedOnceAndStopsWhenTold) {
 }
 
 TEST_F(ExampleProgramsTest, TheSidecarHashes) {
-  const std::string port = std::to_string(20000 + getpid() % 10000);
+  const HeldPort held;
+  const std::string port = std::to_string(held.number());
   auto sidecar = handlers::Process::Start(
       {.program = "worker-runtime/examples/python_http/sidecar.py",
        .arguments = {"sidecar.py"},

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <string>
 #include <thread>
@@ -24,7 +25,10 @@ using testing::SizeIs;
 class ChildProcessTest : public testing::Test {
  protected:
   // A worker has done this by the time it runs children (StopSignal).
-  ChildProcessTest() { std::signal(SIGPIPE, SIG_IGN); }
+  ChildProcessTest() {
+    std::signal(SIGPIPE, SIG_IGN);
+    callbacks_.term_grace = std::chrono::minutes(5);  // Whatever a loaded machine needs.
+  }
 
   Result<ChildExit> Shell(const std::string& script, std::string_view input = "") {
     Command command{.program = "/bin/sh",

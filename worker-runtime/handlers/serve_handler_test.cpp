@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <cstdio>
 #include <fstream>
 #include <mutex>
 #include <optional>
@@ -16,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "worker-runtime/base/testing/eventually.h"
 #include "worker-runtime/handlers/testing/fake_job_context.h"
 #include "worker-runtime/handlers/testing/wait_ended.h"
 
@@ -101,13 +103,21 @@ class ServeHandlerTest : public testing::Test {
             {.attempt = 2, .checkpoint = std::move(checkpoint)}, &context_);
     return (*handler_)(job);
   }
+  // Of a file that is not there; another name in every process of this program.
+  static std::string FileName(const std::string& what) {
+    std::string name =
+        testing::TempDir() + "serve_handler_test." + std::to_string(getpid()) + "." + what;
+    std::remove(name.c_str());
+    return name;
+  }
   std::string Pid() {
     Outcome outcome = Run("pid");
     const Done* done = std::get_if<Done>(&outcome);
     return done == nullptr ? "" : done->result;
   }
 
-  ServeOptions options_{.lane = {"studio", "media", "short"}, .term_grace = milliseconds(2000)};
+  ServeOptions options_{.lane = {"studio", "media", "short"},
+                        .term_grace = std::chrono::minutes(5)};
   FakeJobContext context_;
   std::mutex mutex_;
   std::vector<std::string> lines_;
@@ -205,7 +215,6 @@ TEST_F(ServeHandlerTest, AProcessThatClosesItsOutputIsEnded) {
 }
 
 TEST_F(ServeHandlerTest, AJobIsToldToStopAndItsProcessStays) {
-  options_.term_grace = std::chrono::minutes(5);
   const std::string first = Pid();
   context_.stop_at_progress = true;
   EXPECT_EQ(Run("until stopped"), Outcome(Interrupted{}));
@@ -233,31 +242,48 @@ TEST_F(ServeHandlerTest, MuchOutputHoldsNobodyUp) {
 TEST_F(ServeHandlerTest, AProgramThatIsNeverReadyFailsTheJobInTheEnd) {
   options_.start_deadline = milliseconds(300);
   options_.command = {"sh", "-c", "echo no model >&2; exec sleep 1000"};
-  EXPECT_EQ(Run("pid"), Outcome(Failed{"starting the program: it did not write {\"ready\":true} "
-                                       "within 300ms: no model",
-                                       "start",
-                                       {"no model"}}));
+  const Outcome expected =
+      Failed{"starting the program: it did not write {\"ready\":true} within 300ms: no model",
+             "start",
+             {"no model"}};
+  // On a busy machine it may be too slow to say why; not always.
+  EXPECT_TRUE(Eventually([&] {
+    handler_.reset();
+    return Run("pid") == expected;
+  }));
 }
 
 TEST_F(ServeHandlerTest, AProgramThatEndsBeforeItIsReadyFailsTheJobInTheEnd) {
   options_.start_deadline = milliseconds(500);
   options_.command = {"sh", "-c", "echo no model >&2; exit 7"};
-  EXPECT_EQ(Run("pid"),
-            Outcome(Failed{"starting the program: exit code 7: no model", "start", {"no model"}}));
-  // It was tried more than once, but not in a tight loop.
-  EXPECT_GE(lines_.size(), 2U);
-  EXPECT_LE(lines_.size(), 6U);
+  const Outcome expected =
+      Failed{"starting the program: exit code 7: no model", "start", {"no model"}};
+  // It is tried more than once, unless the machine is too busy, but not in a tight loop.
+  EXPECT_TRUE(Eventually([&] {
+    handler_.reset();
+    lines_.clear();
+    const Outcome outcome = Run("pid");
+    EXPECT_LE(lines_.size(), 6U);
+    return outcome == expected && lines_.size() >= 2;
+  }));
 }
 
 TEST_F(ServeHandlerTest, AStartThatIsInterruptedGoesOnForTheNextJob) {
-  options_.command = {"sh", "-c",
-                      "echo start >&2; sleep 0.5; echo '{\"ready\":true}'; read -r job; "
-                      "echo '{\"outcome\":\"done\"}'; read -r job"};
-  context_.stop = true;
+  const std::string loaded = FileName("loaded");
+  const std::string script =
+      "echo start >&2; until [ -e \"$1\" ]; do sleep 0.01; done; echo '{\"ready\":true}'; "
+      "read -r job; echo '{\"outcome\":\"done\"}'; read -r job";
+  options_.command = {"sh", "-c", script, "sh", loaded};
+  options_.on_line = [this](const Job*, std::string_view line) {
+    lines_.emplace_back(line);
+    context_.stop = true;
+  };
   EXPECT_EQ(Run("pid"), Outcome(Interrupted{}));
   context_.stop = false;
+  std::ofstream(loaded) << "x";
   EXPECT_EQ(Run("pid"), Outcome(Done{}));
-  EXPECT_THAT(lines_, ElementsAre("-: start"));
+  EXPECT_THAT(lines_, ElementsAre("start"));
+  std::remove(loaded.c_str());
 }
 
 TEST_F(ServeHandlerTest, EachSlotHasAProcessOfItsOwn) {
@@ -298,12 +324,11 @@ TEST_F(ServeHandlerTest, AProcessOutlivesTheThreadThatFirstNeededIt) {
 }
 
 TEST_F(ServeHandlerTest, ProcessesMayCleanUpWhenTheHandlerGoes) {
-  options_.term_grace = std::chrono::minutes(5);
   options_.command = {"sh", "-c",
                       "trap 'rm \"$1\"; exit' TERM; echo '{\"ready\":true}'; "
                       "read -r job; echo '{\"outcome\":\"done\"}'; while :; do sleep 0.01; done",
                       "sh"};
-  const std::string mark = testing::TempDir() + "serve_handler_test.mark";
+  const std::string mark = FileName("mark");
   std::ofstream(mark) << "x";
   options_.command.push_back(mark);
   EXPECT_EQ(Run(""), Outcome(Done{}));

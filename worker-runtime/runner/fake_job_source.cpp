@@ -7,7 +7,7 @@
 namespace lanekeeper::runner {
 namespace {
 
-constexpr std::chrono::seconds kPatience{30};
+constexpr std::chrono::seconds kPatience{60};
 
 Received Lease(JobMessage message) {
   Received received;

@@ -20,7 +20,7 @@ class FakeJobSource final : public JobSource {
  public:
   // Puts a message into the lane; its sequence is its lease.
   void Add(JobMessage message);
-  // Waits until `holds(events)` or 30 s have passed; true when it held. `events` are lines like
+  // Waits until `holds(events)` or 60 s have passed; true when it held. `events` are lines like
   // "ack 1", "back 2 after 1s", "dead 3 rejected", "remove 3 rejected", "extend 4", "move 5 long",
   // "withdraw".
   bool WaitFor(const std::function<bool(const std::vector<std::string>& events)>& holds);

@@ -21,8 +21,6 @@ namespace lanekeeper::runner {
 namespace {
 
 constexpr std::chrono::milliseconds kWithdrawTimeout{1000};
-constexpr std::chrono::milliseconds kReportPause{100};  // Changes inside it make one report.
-
 constexpr std::chrono::milliseconds kWatchPause{100};  // At least this often while jobs run.
 
 // Eight hexadecimal digits that tell this process from an earlier one of the same name.
@@ -81,7 +79,6 @@ StopPlan PlanStop(std::chrono::milliseconds grace) {
 Runner::Runner(RunnerOptions options, const HandlerRegistry& handlers, JobSource& source,
                RecordStore* records, RunnerMetrics& metrics, Reporter reporter)
     : options_(std::move(options)),
-      stop_plan_(PlanStop(options_.grace)),
       source_(source),
       records_(records),
       metrics_(metrics),
@@ -180,7 +177,7 @@ void Runner::BeginStop() {
     if (stop_began_) return;
     stop_began_ = Now();
     NoteState();
-    settler_.StopAt(*stop_began_ + stop_plan_.give_up);
+    settler_.StopAt(*stop_began_ + options_.stop.give_up);
     ReportSoon();
   }
   source_.Interrupt();
@@ -194,13 +191,13 @@ bool Runner::Stopped() const {
 
 bool Runner::TimeToGiveUp() const {
   const std::lock_guard lock(mutex_);
-  return stop_began_ && Now() >= *stop_began_ + stop_plan_.give_up;
+  return stop_began_ && Now() >= *stop_began_ + options_.stop.give_up;
 }
 
 bool Runner::HandlersMustStop() const {
   if (!closing_) return false;
   const std::lock_guard lock(mutex_);
-  return stop_began_ && Now() >= *stop_began_ + stop_plan_.stop_handlers;
+  return stop_began_ && Now() >= *stop_began_ + options_.stop.stop_handlers;
 }
 
 int Runner::Abandon() {
@@ -523,7 +520,7 @@ void Runner::RunLeaseKeeper() {
   while (threads_left_ > 0) {
     const MonotonicTime now = Now();
     const std::vector<JobHandle> watched = jobs_;
-    const bool stop_handlers = stop_began_ && now >= *stop_began_ + stop_plan_.stop_handlers;
+    const bool stop_handlers = stop_began_ && now >= *stop_began_ + options_.stop.stop_handlers;
     // Changes make many reports of a busy worker: the types, which make them long, come with the
     // periodic ones only.
     const bool periodic = now >= report_at;
@@ -532,7 +529,7 @@ void Runner::RunLeaseKeeper() {
     if (periodic) report_at = now + options_.report_interval;
     if (report) {
       report_due_ = false;
-      report_not_before = now + kReportPause;
+      report_not_before = now + options_.report_pause;
       reported_ = State();
     }
     lock.unlock();
@@ -550,7 +547,7 @@ void Runner::RunLeaseKeeper() {
 
     lock.lock();
     if (stop_began_ && !stop_handlers) {
-      wake = std::min(wake, *stop_began_ + stop_plan_.stop_handlers);
+      wake = std::min(wake, *stop_began_ + options_.stop.stop_handlers);
     }
     if (report_due_) wake = std::min(wake, report_not_before);
     // A change wakes it, but only to make its report in time: a new job's own times are seen then.

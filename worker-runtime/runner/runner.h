@@ -40,31 +40,32 @@
 
 namespace lanekeeper::runner {
 
+// When what happens to a worker that has to be gone some time after it was told.
+struct StopPlan {
+  std::chrono::milliseconds stop_handlers;  // Until then running jobs just go on.
+  std::chrono::milliseconds give_up;        // Then what still runs is given back under it.
+};
+// Pure. For one that has to be gone after `grace`, > 0. Leaves handlers up to 8 s to stop (a child
+// process has 5 of them until SIGKILL), and the last moments to the connection.
+StopPlan PlanStop(std::chrono::milliseconds grace);
+
 struct RunnerOptions {
   std::string worker;  // Its name in reports and records.
   int slots = 1;       // >= 1.
   SettlementPolicy policy;
   RunningJobLimits limits;
-  std::chrono::milliseconds grace{40000};  // From BeginStop to the end of the process.
+  StopPlan stop = PlanStop(std::chrono::seconds(40));  // From BeginStop on.
   std::chrono::milliseconds report_interval = kWorkerReportInterval;
+  std::chrono::milliseconds report_pause{100};    // Changes inside it make one report.
   std::chrono::milliseconds fetch_timeout{2000};  // Of one call; it is interrupted when needed.
   SettlerOptions settler;
   CrashBoard* board = nullptr;  // Where running jobs are noted; null: nobody reads them.
 };
 
-// When what happens to a worker that has to be gone `grace` after it was told.
-struct StopPlan {
-  std::chrono::milliseconds stop_handlers;  // Until then running jobs just go on.
-  std::chrono::milliseconds give_up;        // Then what still runs is given back under it.
-};
-// Pure. Leaves handlers up to 8 s to stop (a child process has 5 of them until SIGKILL), and the
-// last moments to the connection. grace > 0.
-StopPlan PlanStop(std::chrono::milliseconds grace);
-
 class Runner {
  public:
   // Called on the lease keeper's thread, and in Abandon: at once when the state changed, otherwise
-  // on each change, at most ten times a second, and every report_interval. Must not block.
+  // on each change, report_pause apart, and every report_interval. Must not block.
   using Reporter = std::function<void(const WorkerReport&)>;
 
   // Everything handed in outlives this. `records` is null exactly with tracking None.
@@ -97,8 +98,8 @@ class Runner {
   // who hears both hears them in the order in which they were true.
   void ReportTo(const Reporter& say, bool with_types = false) const;
 
-  // Fetches no more, gives back what no handler has, lets running jobs go on; by PlanStop, tells
-  // them to stop. Returns at once; idempotent.
+  // Fetches no more, gives back what no handler has, lets running jobs go on; by its StopPlan,
+  // tells them to stop. Returns at once; idempotent.
   void BeginStop();
   // Every job is settled and every thread through its work.
   bool Stopped() const;
@@ -165,7 +166,6 @@ class Runner {
   void ThreadThrough();
 
   const RunnerOptions options_;
-  const StopPlan stop_plan_;
   JobSource& source_;
   RecordStore* const records_;
   RunnerMetrics& metrics_;

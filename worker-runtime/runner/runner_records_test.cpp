@@ -3,12 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "worker-runtime/base/testing/eventually.h"
 #include "worker-runtime/runner/fake_job_source.h"
 #include "worker-runtime/runner/fake_record_store.h"
 #include "worker-runtime/runner/runner.h"
@@ -22,14 +22,6 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::Not;
 
-bool Eventually(const std::function<bool()>& holds) {
-  for (int tries = 0; tries < 6000; ++tries) {
-    if (holds()) return true;
-    std::this_thread::sleep_for(milliseconds(5));
-  }
-  return false;
-}
-
 constexpr WallTime kStored{std::chrono::seconds(1'000'000)};
 
 class RunnerRecordsTest : public testing::Test {
@@ -40,7 +32,7 @@ class RunnerRecordsTest : public testing::Test {
                        .crashes_max = 2,
                        .backoff = {.initial = milliseconds(2), .max = milliseconds(2)}};
     options_.limits.progress_pause = milliseconds(1);
-    options_.grace = std::chrono::hours(1);
+    options_.stop = {.stop_handlers = std::chrono::hours(1), .give_up = std::chrono::hours(1)};
     options_.settler = {.kept_retry = milliseconds(3), .try_pause = milliseconds(1)};
   }
   ~RunnerRecordsTest() override { release_ = true; }
@@ -596,7 +588,7 @@ TEST_F(RunnerRecordsTest, AJobClaimedInTheMomentOfADrainOrAStopRuns) {
 }
 
 TEST_F(RunnerRecordsTest, AnInterruptedJobWaitsWithItsCheckpointAndPaysNothing) {
-  options_.grace = milliseconds(400);
+  options_.stop.stop_handlers = milliseconds(50);
   handlers_.HandleAny([this](Job& job) -> Outcome {
     ++started_;
     while (!job.StopRequested()) std::this_thread::sleep_for(milliseconds(1));
@@ -615,7 +607,7 @@ TEST_F(RunnerRecordsTest, AnInterruptedJobWaitsWithItsCheckpointAndPaysNothing) 
 }
 
 TEST_F(RunnerRecordsTest, AnAbandonedJobIsInterruptedAndNotCrashed) {
-  options_.grace = milliseconds(80);
+  options_.stop = {.stop_handlers = milliseconds(50), .give_up = milliseconds(80)};
   handlers_.HandleAny(Blocking());
   source_.Add(Message(1));
   Start();

@@ -77,9 +77,9 @@ TEST(TaskQueueTest, NothingIsLeftLyingWhenFastTasksStopComing) {
       return nanoseconds(100);
     });
     int pushed = 0;
-    const auto deadline = std::chrono::steady_clock::now() + seconds(60);
     for (int burst = 0; burst < 200; ++burst) {
       for (int n = 0; n < 500; ++n, ++pushed) queue.Push(n);
+      const auto deadline = std::chrono::steady_clock::now() + seconds(60);
       while (done < pushed && std::chrono::steady_clock::now() < deadline) {
         std::this_thread::yield();
       }

@@ -58,7 +58,7 @@ runner::RunnerOptions RunnerOptionsOf(const WorkerOptions& options, runner::Cras
           .slots = options.slots,
           .policy = options.policy,
           .limits = {.timeout = options.timeout},
-          .grace = options.grace,
+          .stop = runner::PlanStop(options.grace),
           .board = board};
 }
 

@@ -3,12 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <csignal>
-#include <optional>
 #include <string>
 
 #include "worker-runtime/job/job.h"
-#include "worker-runtime/nats/job_record_json.h"
+#include "worker-runtime/job/worker_report.h"
+#include "worker-runtime/nats/testing/nats_test.h"
+#include "worker-runtime/nats/worker_report_json.h"
 #include "worker-runtime/runner/crash_board.h"
 #include "worker-runtime/runner/testing/lane_fixture.h"
 
@@ -19,12 +21,6 @@ using testing::HasSubstr;
 
 class WorkerCrashNatsTest : public LaneFixture {
  protected:
-  std::optional<JobRecord> Record(const std::string& id) {
-    const auto stored = jetstream_->LastMessage(kRecordStream, RecordSubject(key_, id));
-    if (!stored) return std::nullopt;
-    const auto record = nats::ReadJobRecord(stored->payload);
-    return record ? std::optional(*record) : std::nullopt;
-  }
   bool WaitFor(const std::string& id, const std::function<bool(const JobRecord&)>& holds) {
     return Eventually([&] {
       const auto record = Record(id);
@@ -57,7 +53,14 @@ TEST_F(WorkerCrashNatsTest, OnlyTheJobAtFaultPaysForTheCrash) {
     // The guilty one shall not come back and kill the next worker too.
     const auto worker =
         StartExampleWorker("w-1", {{kEnvBackoffInitial, "10m"}, {kEnvBackoffMax, "10m"}});
-    ASSERT_TRUE(WaitFor("innocent", [](const auto& record) { return record.runs == 1; }));
+    // Its handler has begun, not only its claim.
+    ASSERT_TRUE(Eventually([this] {
+      const auto answer = connection_->Request(WorkerControlSubject(key_, "w-1"), kControlUndrain,
+                                               {}, nats::kAnswerDeadline);
+      if (!answer || answer->NoResponders()) return false;
+      const auto report = nats::ReadWorkerReport(answer->payload);
+      return report && report->oldest_running >= std::chrono::seconds(1);
+    }));
     Publish("guilty", "crash", "");
     EXPECT_EQ(worker->Wait(), 128 + SIGABRT);
   }

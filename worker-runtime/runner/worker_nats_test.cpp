@@ -15,7 +15,6 @@
 namespace lanekeeper::runner {
 namespace {
 
-using std::chrono::milliseconds;
 using std::chrono::seconds;
 using testing::HasSubstr;
 
@@ -105,8 +104,8 @@ TEST_F(WorkerNatsTest, PoisonAndBrokenJobsDoNotDisturbTheOthers) {
 }
 
 TEST_F(WorkerNatsTest, ALongJobOutlivesAckWaitOnItsFirstDelivery) {
-  MakeLane(seconds(1));
-  Publish("long", "sleep", "4000");
+  MakeLane(seconds(3));
+  Publish("long", "sleep", "8000");
   const auto worker = StartExampleWorker("w-1");
   ASSERT_TRUE(Eventually([this] { return JobsLeft() == 0; }));
   ASSERT_EQ(Runs().size(), 1U);
@@ -114,12 +113,14 @@ TEST_F(WorkerNatsTest, ALongJobOutlivesAckWaitOnItsFirstDelivery) {
 }
 
 TEST_F(WorkerNatsTest, TheJobOfAKilledWorkerRunsAgainElsewhere) {
-  MakeLane(seconds(1));
-  Publish("long", "sleep", "3000");
+  MakeLane(seconds(3));
+  const File go;
+  Publish("long", "hold", go.name());
   const auto first = StartExampleWorker("w-1");
-  ASSERT_TRUE(Eventually([this] { return JobsRunning() == 1; }));
+  ASSERT_TRUE(WaitRunning("long"));
   first->Signal(SIGKILL);
   EXPECT_EQ(first->Wait(), 128 + SIGKILL);
+  go.Make();
   const auto second = StartExampleWorker("w-2");
   ASSERT_TRUE(Eventually([this] { return JobsLeft() == 0; }));
   ASSERT_EQ(Runs().size(), 1U);
@@ -128,7 +129,8 @@ TEST_F(WorkerNatsTest, TheJobOfAKilledWorkerRunsAgainElsewhere) {
 }
 
 TEST_F(WorkerNatsTest, WithoutRecordsAJobThatKillsItsWorkersIsADeadLetterAfterEnoughDeaths) {
-  MakeLane(milliseconds(500));
+  // Nothing comes back because a slow worker did not renew its lease: each delivery is a death.
+  MakeLane(seconds(20));
   Publish("crash-1", "crash", "");
   int deaths = 0;
   // Until it has left the lane: a worker that ends between the two steps leaves the second undone.
@@ -188,8 +190,10 @@ TEST_F(WorkerNatsTest, ReportsWhatItDoes) {
   EXPECT_TRUE(wait_report([](const auto& report) {
     return report.state == WorkerState::kRunning && report.running == 0;
   }));
-  Publish("one", "sleep", "1000");
+  const File go;
+  Publish("one", "hold", go.name());
   EXPECT_TRUE(wait_report([](const auto& report) { return report.running == 1; }));
+  go.Make();
   EXPECT_TRUE(
       wait_report([](const auto& report) { return report.running == 0 && report.done == 1; }));
   worker->Signal(SIGTERM);

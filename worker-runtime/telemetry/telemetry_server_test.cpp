@@ -13,6 +13,8 @@
 #include <thread>
 #include <vector>
 
+#include "worker-runtime/base/testing/held_port.h"
+
 namespace lanekeeper::telemetry {
 namespace {
 
@@ -25,16 +27,6 @@ sockaddr_in Loopback(int port) {
   address.sin_port = htons(static_cast<std::uint16_t>(port));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   return address;
-}
-
-int FreePort() {
-  const int socket_fd = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address = Loopback(0);
-  socklen_t size = sizeof address;
-  bind(socket_fd, reinterpret_cast<sockaddr*>(&address), size);
-  getsockname(socket_fd, reinterpret_cast<sockaddr*>(&address), &size);
-  close(socket_fd);
-  return ntohs(address.sin_port);
 }
 
 // The whole answer to one request, headers included.
@@ -58,13 +50,15 @@ std::string Ask(int port, const std::string& request_line) {
   return answer;
 }
 
-TelemetryOptions Options(int port) {
-  return {
-      .address = "127.0.0.1", .port = port, .metrics = std::make_shared<prometheus::Registry>()};
+TelemetryOptions Options(const HeldPort& port) {
+  return {.address = "127.0.0.1",
+          .port = port.number(),
+          .metrics = std::make_shared<prometheus::Registry>()};
 }
 
 TEST(TelemetryServerTest, ServesMetricsOfTheRegistry) {
-  TelemetryOptions options = Options(FreePort());
+  const HeldPort port;
+  TelemetryOptions options = Options(port);
   const auto registry = std::make_shared<prometheus::Registry>();
   options.metrics = registry;
   prometheus::BuildCounter()
@@ -83,7 +77,8 @@ TEST(TelemetryServerTest, ServesMetricsOfTheRegistry) {
 }
 
 TEST(TelemetryServerTest, ServesMetricsThatAreTextAlready) {
-  TelemetryOptions options = Options(FreePort());
+  const HeldPort port;
+  TelemetryOptions options = Options(port);
   options.metrics = nullptr;
   // Longer than any buffer on the way.
   options.metrics_text = [] { return std::string(2 << 20, '#') + "\nlanekeeper_last 1\n"; };
@@ -96,7 +91,8 @@ TEST(TelemetryServerTest, ServesMetricsThatAreTextAlready) {
 }
 
 TEST(TelemetryServerTest, HealthAndReadinessSayWhatTheCallbacksSay) {
-  TelemetryOptions options = Options(FreePort());
+  const HeldPort port;
+  TelemetryOptions options = Options(port);
   std::atomic<bool> ok{false};
   options.healthy = [&] { return Health{ok, ok ? "fine" : "every slot is stuck"}; };
   options.ready = [&] { return Health{ok, ok ? "fetching" : "draining"}; };
@@ -113,7 +109,8 @@ TEST(TelemetryServerTest, HealthAndReadinessSayWhatTheCallbacksSay) {
 }
 
 TEST(TelemetryServerTest, ServesNothingElse) {
-  const TelemetryOptions options = Options(FreePort());
+  const HeldPort port;
+  const TelemetryOptions options = Options(port);
   const auto server = TelemetryServer::Start(options);
   ASSERT_TRUE(server) << server.error().message;
   EXPECT_THAT(Ask(options.port, "GET /"), StartsWith("HTTP/1.1 404"));
@@ -122,28 +119,29 @@ TEST(TelemetryServerTest, ServesNothingElse) {
 }
 
 TEST(TelemetryServerTest, APortThatIsTakenIsAnErrorThatNamesIt) {
+  const HeldPort port;
   const int taken_fd = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address = Loopback(0);
-  socklen_t size = sizeof address;
-  ASSERT_EQ(bind(taken_fd, reinterpret_cast<sockaddr*>(&address), size), 0);
+  const int yes = 1;
+  setsockopt(taken_fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  const sockaddr_in address = Loopback(port.number());
+  ASSERT_EQ(bind(taken_fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
   ASSERT_EQ(listen(taken_fd, 1), 0);
-  getsockname(taken_fd, reinterpret_cast<sockaddr*>(&address), &size);
-  const int port = ntohs(address.sin_port);
 
   const auto server = TelemetryServer::Start(Options(port));
   ASSERT_FALSE(server);
   EXPECT_EQ(server.error().kind, ErrorKind::kInvalid);
   EXPECT_THAT(server.error().message,
-              AllOf(HasSubstr("127.0.0.1:" + std::to_string(port)), HasSubstr("in use")));
+              AllOf(HasSubstr("127.0.0.1:" + std::to_string(port.number())), HasSubstr("in use")));
   close(taken_fd);
   // The failure left nothing behind: the same port can be opened now.
   const auto again = TelemetryServer::Start(Options(port));
   ASSERT_TRUE(again) << again.error().message;
-  EXPECT_THAT(Ask(port, "GET /healthz"), StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(Ask(port.number(), "GET /healthz"), StartsWith("HTTP/1.1 200"));
 }
 
 TEST(TelemetryServerTest, AnswersManyAtOnce) {
-  const TelemetryOptions options = Options(FreePort());
+  const HeldPort port;
+  const TelemetryOptions options = Options(port);
   auto server = TelemetryServer::Start(options);
   ASSERT_TRUE(server) << server.error().message;
   std::atomic<int> answered{0};

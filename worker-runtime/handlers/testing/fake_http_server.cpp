@@ -16,7 +16,7 @@ namespace lanekeeper::handlers {
 namespace {
 
 constexpr int kPollMs = 20;
-constexpr std::chrono::seconds kPatience{30};
+constexpr std::chrono::seconds kPatience{60};
 
 // The whole request is there: its head, and as many bytes as that announces.
 bool IsWhole(const std::string& request) {

@@ -1,10 +1,10 @@
 // Whether a process that a test knows by its number has ended.
 #pragma once
 
-#include <chrono>
 #include <fstream>
 #include <string>
-#include <thread>
+
+#include "worker-runtime/base/testing/eventually.h"
 
 namespace lanekeeper::handlers {
 
@@ -16,11 +16,7 @@ inline bool HasEnded(const std::string& pid) {
 }
 
 inline bool WaitEnded(const std::string& pid) {
-  for (int tries = 0; tries < 1500; ++tries) {
-    if (HasEnded(pid)) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
-  return false;
+  return Eventually([&pid] { return HasEnded(pid); });
 }
 
 }  // namespace lanekeeper::handlers

@@ -8,11 +8,14 @@
 
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 #include <thread>
 #include <utility>
 
+#include "worker-runtime/nats/job_record_json.h"
 #include "worker-runtime/nats/queue_setup.h"
+#include "worker-runtime/nats/testing/nats_test.h"
 
 namespace lanekeeper::runner {
 namespace {
@@ -37,6 +40,14 @@ bool Eventually(const std::function<bool()>& holds) {
   }
   return false;
 }
+
+File::File() : name_(testing::TempDir() + "lanekeeper-file." + std::to_string(getpid())) {
+  std::filesystem::remove(name_);
+}
+
+File::~File() { std::filesystem::remove(name_); }
+
+void File::Make() const { std::ofstream(name_) << "x"; }
 
 Process::Process(std::vector<std::string> arguments, const Environment& environment) {
   const auto folder = std::filesystem::read_symlink("/proc/self/exe").parent_path();
@@ -89,7 +100,7 @@ void LaneFixture::SetUp() {
   ASSERT_TRUE(connection) << connection.error().message;
   connection_ = *std::move(connection);
   ASSERT_TRUE(connection_->WaitConnected(kPatience));
-  jetstream_.emplace(*connection_);
+  jetstream_.emplace(*connection_, nats::kAnswerDeadline);
 }
 
 void LaneFixture::MakeLane(std::chrono::milliseconds ack_wait) {
@@ -141,10 +152,10 @@ std::unique_ptr<Process> LaneFixture::StartExampleWorker(const std::string& work
 
 std::vector<LaneFixture::Run> LaneFixture::Runs() {
   std::vector<Run> runs;
-  const auto state = jetstream_->StreamInfo("RESULTS");
+  const auto state = Answered([this] { return jetstream_->StreamInfo("RESULTS"); });
   if (!state) return runs;
   for (std::uint64_t n = 1; n <= state->last_sequence; ++n) {
-    const auto message = jetstream_->GetMessage("RESULTS", n);
+    const auto message = Answered([&] { return jetstream_->GetMessage("RESULTS", n); });
     if (!message) continue;
     const auto json = nlohmann::json::parse(message->payload);
     runs.push_back({json["id"], json["worker"], json["delivery"]});
@@ -155,22 +166,40 @@ std::vector<LaneFixture::Run> LaneFixture::Runs() {
 std::vector<nats::StoredMessage> LaneFixture::DeadLetters() {
   std::vector<nats::StoredMessage> letters;
   const std::string stream = DeadStreamName(key_.pool_namespace, key_.pool);
-  const auto state = jetstream_->StreamInfo(stream);
+  const auto state = Answered([&] { return jetstream_->StreamInfo(stream); });
   if (!state) return letters;
   for (std::uint64_t n = 1; n <= state->last_sequence; ++n) {
-    if (auto message = jetstream_->GetMessage(stream, n)) letters.push_back(*std::move(message));
+    auto message = Answered([&] { return jetstream_->GetMessage(stream, n); });
+    if (message) letters.push_back(*std::move(message));
   }
   return letters;
 }
 
 std::int64_t LaneFixture::JobsLeft() {
-  const auto state = jetstream_->StreamInfo(JobStreamName(key_));
+  const auto state = Answered([this] { return jetstream_->StreamInfo(JobStreamName(key_)); });
   return state ? state->messages : -1;
 }
 
 std::int64_t LaneFixture::JobsRunning() {
-  const auto state = jetstream_->ConsumerInfo(JobStreamName(key_), kConsumerName);
+  const auto state =
+      Answered([this] { return jetstream_->ConsumerInfo(JobStreamName(key_), kConsumerName); });
   return state ? state->ack_pending : -1;
+}
+
+std::optional<JobRecord> LaneFixture::RecordIn(const LaneKey& lane, const std::string& id) {
+  const auto stored =
+      Answered([&] { return jetstream_->LastMessage(kRecordStream, RecordSubject(lane, id)); });
+  if (!stored) return std::nullopt;
+  const auto record = nats::ReadJobRecord(stored->payload);
+  EXPECT_TRUE(record) << stored->payload;
+  return record ? std::optional(*record) : std::nullopt;
+}
+
+bool LaneFixture::WaitRunning(const std::string& id, int run) {
+  return Eventually([&] {
+    const auto record = Record(id);
+    return record && record->state == JobState::kRunning && record->runs == run;
+  });
 }
 
 }  // namespace lanekeeper::runner

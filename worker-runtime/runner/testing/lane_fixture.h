@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "worker-runtime/job/job_record.h"
 #include "worker-runtime/job/names.h"
 #include "worker-runtime/nats/connection.h"
 #include "worker-runtime/nats/jetstream.h"
@@ -20,6 +21,22 @@
 namespace lanekeeper::runner {
 
 using Environment = std::map<std::string, std::string>;
+
+// A file of this process alone that is not there until Make, nor afterwards: an example job of the
+// type "hold" waits for it.
+class File {
+ public:
+  File();
+  ~File();
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+
+  const std::string& name() const { return name_; }
+  void Make() const;
+
+ private:
+  const std::string name_;
+};
 
 // A program of this build as a child process. Its output goes to this one's standard error.
 class Process {
@@ -39,6 +56,18 @@ class Process {
   pid_t pid_ = -1;
   std::optional<int> code_;
 };
+
+// What `ask` gets from JetStream. Asks again when no answer came: a server leaves a question
+// unanswered now and then, and most tests have no second one.
+template <typename Ask>
+auto Answered(const Ask& ask) {
+  auto answer = ask();
+  for (int again = 0; again < 3 && !answer; ++again) {
+    if (answer.error().error.kind != ErrorKind::kRetryable) break;
+    answer = ask();
+  }
+  return answer;
+}
 
 // True once `holds` is; false after a time that no healthy machine needs.
 bool Eventually(const std::function<bool()>& holds);
@@ -73,6 +102,12 @@ class LaneFixture : public testing::Test {
   // Jobs in the lane's stream, and those of them that are delivered and not settled.
   std::int64_t JobsLeft();
   std::int64_t JobsRunning();
+  // As it is stored now.
+  std::optional<JobRecord> Record(const std::string& id) { return RecordIn(key_, id); }
+  std::optional<JobRecord> RecordIn(const LaneKey& lane, const std::string& id);
+  // That run of the job is claimed, so that its worker runs it, and goes on running it. A job that
+  // is only delivered may still go back.
+  bool WaitRunning(const std::string& id, int run = 1);
 
   const std::string server_config_;
   const LaneKey key_{"studio", "media", "short"};
