@@ -70,9 +70,21 @@ class ProbeTest : public testing::Test {
   bool SeesDoubt(Doubt doubt) {
     return Sees([&](const LaneSample& sample) { return sample.doubt == doubt; });
   }
+  // Told of; Latest has it a moment earlier.
   bool SawDoubt(Doubt doubt) {
     const std::lock_guard lock(mutex_);
     return doubts_[key_].contains(doubt);
+  }
+  void ForgetDoubts() {
+    const std::lock_guard lock(mutex_);
+    doubts_.clear();
+  }
+  // The server's consumer counts a job some time after it has acknowledged it.
+  bool CountedByTheServer(std::int64_t jobs) {
+    return Eventually([&] {
+      const auto state = jetstream_.ConsumerInfo(JobStreamName(key_), kConsumerName);
+      return state && state->pending == jobs;
+    });
   }
   int Changes() {
     const std::lock_guard lock(mutex_);
@@ -152,8 +164,9 @@ TEST_F(ProbeTest, SaysHowManyLanesAnswerAndHowOldTheOldestSampleIs) {
 
 TEST_F(ProbeTest, TellsOfChangesOnly) {
   MakeQueue();
-  Begin({.sample_interval = milliseconds(10)});
-  ASSERT_TRUE(SeesDoubt(Doubt::kNone));
+  // However slow the machine, no answer is late.
+  Begin({.sample_interval = milliseconds(10), .stale_after = kForever});
+  ASSERT_TRUE(Eventually([&] { return SawDoubt(Doubt::kNone); }));
   const int before = Changes();
   const auto samples = probe_->stats().samples;
   ASSERT_TRUE(Eventually([&] { return probe_->stats().samples > samples + 20; }));
@@ -176,6 +189,9 @@ TEST_F(ProbeTest, AKilledServerIsADoubtUntilItIsBack) {
 
 TEST_F(ProbeTest, AQuestionLostWithTheConnectionIsAskedAnew) {
   MakeQueue();
+  // No pings, so that the silence is not taken for a lost connection.
+  connection_ =
+      Connect(server_.url(), {.ping_interval = std::chrono::minutes(10), .shared_delivery = true});
   // Nothing gives up on an answer here: only the reconnect can bring the next question.
   Begin({.sample_interval = milliseconds(20), .answer_timeout = kForever});
   ASSERT_TRUE(SeesDoubt(Doubt::kNone));
@@ -251,9 +267,10 @@ TEST_F(ProbeTest, AnotherQueueForTheSameLaneIsAskedInstead) {
 
 TEST_F(ProbeTest, AWakeUpIsFollowedAtOnce) {
   MakeQueue();
-  Begin({.sample_interval = kForever, .tap_lanes_max = 0});
+  Begin({.sample_interval = kForever, .answer_timeout = kForever, .tap_lanes_max = 0});
   ASSERT_TRUE(SeesDoubt(Doubt::kNone));
   Publish(1);
+  ASSERT_TRUE(CountedByTheServer(1));
   ASSERT_TRUE(admin_->Publish(WakeSubject(key_), "").has_value());
   ASSERT_TRUE(admin_->Publish("lk.v1.wake.NOT.A.LANE", "").has_value());
   EXPECT_TRUE(Sees([](const LaneSample& s) { return s.waiting == 1; }));
@@ -266,6 +283,8 @@ TEST_F(ProbeTest, ATapWakesForAPlainPublishAndIsArmedAgain) {
   auto consumer = *nats::PullConsumer::Open(*admin_, JobStreamName(key_), "workers");
   for (std::uint64_t round = 1; round <= 3; ++round) {
     ASSERT_TRUE(Eventually([&] { return probe_->stats().taps_armed == 1; })) << round;
+    // The tap may not have reached the server yet; afterwards it has.
+    ASSERT_TRUE(connection_->Flush(kTestDeadline).has_value());
     ASSERT_TRUE(admin_->Publish(JobSubject(key_), "plain").has_value());
     ASSERT_TRUE(Eventually([&] { return probe_->stats().taps_fired == round; }));
     const auto taken = consumer->Fetch(1, kTestDeadline);
@@ -277,12 +296,19 @@ TEST_F(ProbeTest, ATapWakesForAPlainPublishAndIsArmedAgain) {
 
 TEST_F(ProbeTest, ATapBringsTheNumbersWithoutARegularSample) {
   MakeQueue();
-  Begin({.sample_interval = kForever});
-  ASSERT_TRUE(Eventually([&] { return probe_->stats().taps_armed == 1; }));
-  // The tap may not have reached the server yet; afterwards it has.
-  ASSERT_TRUE(connection_->Flush(kTestDeadline).has_value());
+  Begin({.sample_interval = kForever, .answer_timeout = kForever});
+  // The second sample is taken since the tap is there, and comes after it at the server.
+  ASSERT_TRUE(Eventually([&] {
+    const LaneProbeStats stats = probe_->stats();
+    return stats.taps_armed == 1 && stats.samples == 2;
+  }));
   ASSERT_TRUE(admin_->Publish(JobSubject(key_), "plain").has_value());
-  EXPECT_TRUE(Sees([](const LaneSample& s) { return s.waiting == 1; }));
+  EXPECT_TRUE(Eventually([&] { return probe_->stats().samples > 2; }));
+  // A server that is slow to count the job has been asked too early. Wake-ups ask again.
+  EXPECT_TRUE(Eventually([&] {
+    EXPECT_TRUE(admin_->Publish(WakeSubject(key_), "").has_value());
+    return probe_->Latest(key_).waiting == 1;
+  }));
 }
 
 TEST_F(ProbeTest, CountsWhatWorkersReport) {
@@ -391,6 +417,7 @@ TEST_F(ProbeTest, WhatWasToldWithoutAConnectionIsNotSaidLater) {
 TEST_F(ProbeTest, CountsArrivalsWhateverHappensToTheJobs) {
   MakeQueue();
   Publish(5);
+  ASSERT_TRUE(CountedByTheServer(5));
   Begin({.sample_interval = milliseconds(10)});
   ASSERT_TRUE(Sees([](const LaneSample& s) { return s.waiting == 5; }));
   EXPECT_EQ(probe_->Latest(key_).arrivals_total, 0) << "who was there before did not come";
@@ -510,6 +537,7 @@ TEST_F(DeniedTest, AUserWhoMayNotAskIsItsOwnDoubt) {
          .stale_after = milliseconds(400)});
   EXPECT_TRUE(SeesDoubt(Doubt::kRefused));
   EXPECT_THAT(probe_->Latest(key_).doubt_detail, testing::HasSubstr("Permissions Violation"));
+  ForgetDoubts();  // It was stale if the first refusal took its time.
   const auto unanswered = probe_->stats().unanswered;
   ASSERT_TRUE(Eventually([&] { return probe_->stats().unanswered > unanswered + 3; }));
   EXPECT_FALSE(SawDoubt(Doubt::kStale));
@@ -589,12 +617,16 @@ TEST(ProbeLoad, AThousandLanesAreSampledAndTapped) {
         100 * (CpuSeconds() - cpu) / passed.count(), ResidentKib() - before_kib,
         static_cast<unsigned long>(probe.stats().unanswered));
     if (taps < lanes_count) return;
+    // The last taps may not have reached the server yet; afterwards they have.
+    ASSERT_TRUE(connection->Flush(kTestDeadline).has_value());
     for (const LaneKey& key : keys) ASSERT_TRUE(admin->Publish(JobSubject(key), "x").has_value());
     EXPECT_TRUE(Eventually([&] {
       return std::ranges::all_of(
           keys, [&](const LaneKey& key) { return probe.Latest(key).waiting == 1; });
     }));
-    EXPECT_EQ(probe.stats().taps_fired, static_cast<std::uint64_t>(lanes_count));
+    // A regular sample may be faster.
+    EXPECT_TRUE(Eventually(
+        [&] { return probe.stats().taps_fired == static_cast<std::uint64_t>(lanes_count); }));
   };
   watch(0);
   watch(std::min(lanes_count, 2000));

@@ -56,6 +56,7 @@ class PoolBoardTest : public testing::Test {
 
   std::unique_ptr<JetStreamPoolBoard> MakeBoard(PoolBoardOptions options = {}) {
     options.status_json = StatusText;
+    options.answer_timeout = kAnswerDeadline;
     options.retry_wait = milliseconds(10);
     return std::make_unique<JetStreamPoolBoard>(*connection_, options);
   }
@@ -66,9 +67,14 @@ class PoolBoardTest : public testing::Test {
   }
   // What stands in the bucket; nothing: no such key.
   std::optional<std::string> Value(const std::string& subject) {
-    const auto last = jetstream_.LastMessage(kPoolStream, subject);
-    if (!last || FindHeader(last->headers, "KV-Operation")) return std::nullopt;
-    return last->payload;
+    std::optional<std::string> value;
+    EXPECT_TRUE(Eventually([&] {
+      const auto last = jetstream_.LastMessage(kPoolStream, subject);
+      if (!last) return last.error().cause != nats::ApiCause::kNoAnswer;
+      if (!FindHeader(last->headers, "KV-Operation")) value = last->payload;
+      return true;
+    }));
+    return value;
   }
   std::optional<std::string> Spec(const PoolKey& key) {
     return Value(PoolSpecSubject(key.pool_namespace, key.name));
@@ -83,8 +89,13 @@ class PoolBoardTest : public testing::Test {
     return Eventually([&] { return Status(key) == StatusText(StatusOf(generation)); });
   }
   std::uint64_t LastSequence() {
-    const auto state = jetstream_.StreamInfo(kPoolStream);
-    return state ? state->last_sequence : 0;
+    std::uint64_t sequence = 0;
+    EXPECT_TRUE(Eventually([&] {
+      const auto state = jetstream_.StreamInfo(kPoolStream);
+      if (state) sequence = state->last_sequence;
+      return state.has_value();
+    }));
+    return sequence;
   }
   // Everything told so far has been compared with the bucket and written where it differed.
   bool Settled(const JetStreamPoolBoard& board) {
@@ -280,7 +291,9 @@ TEST_F(PoolBoardTest, ABucketThatWasMadeAnewIsNoticedWithoutAWrite) {
   board_->Tell(media_);
   ASSERT_TRUE(Says(media_));
   ASSERT_TRUE(jetstream_.DeleteStream(kPoolStream).has_value());
-  ASSERT_TRUE(nats::EnsureBucket(jetstream_, kPoolBucket, {}).has_value());
+  // The board may notice before this, and make the bucket at the same time.
+  ASSERT_TRUE(
+      Eventually([&] { return nats::EnsureBucket(jetstream_, kPoolBucket, {}).has_value(); }));
   EXPECT_TRUE(Says(media_));
 }
 
@@ -356,7 +369,10 @@ TEST(PoolBoardInAClusterTest, LedgerAndKeysMadeWithOneReplicaGetThoseOfTheSafest
   JetStreamLedger ledger(*connection);
   ledger.Start();
   ASSERT_TRUE(Eventually([&] { return nats::ReplicasOf(jetstream, kLedgerStream) == 1; }));
-  ASSERT_TRUE(nats::EnsureBucket(jetstream, kKeyBucket, {}).has_value());
+  const auto ensure = [&](std::string_view bucket) {
+    return Eventually([&] { return nats::EnsureBucket(jetstream, bucket, {}).has_value(); });
+  };
+  ASSERT_TRUE(ensure(kKeyBucket));
 
   JetStreamPoolBoard board(*connection, {.status_json = StatusText,
                                          .retry_wait = milliseconds(10),
@@ -371,12 +387,13 @@ TEST(PoolBoardInAClusterTest, LedgerAndKeysMadeWithOneReplicaGetThoseOfTheSafest
     EXPECT_TRUE(Eventually([&] { return nats::ReplicasOf(jetstream, stream) == 3; })) << stream;
   }
   // Made by a worker that does not know better, after the pool was told.
-  ASSERT_TRUE(nats::EnsureBucket(jetstream, kRecordBucket, {}).has_value());
+  ASSERT_TRUE(ensure(kRecordBucket));
   EXPECT_TRUE(Eventually([&] { return nats::ReplicasOf(jetstream, kRecordStream) == 3; }));
   pool.lanes[0].queue.replicas = 1;
   board.Tell(pool);
   ASSERT_TRUE(Eventually([&] { return board.waiting() == 0; }));
-  EXPECT_EQ(nats::ReplicasOf(jetstream, kLedgerStream), 3) << "other pools may need them";
+  EXPECT_TRUE(Eventually([&] { return nats::ReplicasOf(jetstream, kLedgerStream) == 3; }))
+      << "other pools may need them";
 }
 
 }  // namespace

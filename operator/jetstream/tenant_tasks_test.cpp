@@ -87,13 +87,16 @@ TEST(TenantTasks, AWordThatCameTooLateIsNotSaid) {
 
 TEST(TenantTasks, WhatWaitsIsBoundedAndTheThreadEnds) {
   TenantTasks tasks;
+  std::promise<void> begun;
   std::promise<void> go;
   std::shared_future<void> gone = go.get_future().share();
   std::atomic<int> calls{0};
   static_cast<void>(tasks.Do("slow", [&]() -> Result<void> {
+    begun.set_value();
     gone.wait();
     return {};
   }));
+  begun.get_future().wait();  // So that it waits no more itself.
   for (std::size_t i = 0; i < 3 * TenantTasks::kWaitingMax; ++i) {
     static_cast<void>(tasks.Do(std::to_string(i), [&]() -> Result<void> {
       ++calls;

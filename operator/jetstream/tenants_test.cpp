@@ -414,6 +414,7 @@ TEST_F(TenantsTest, OthersAreToldThatAPoolIsToldOfElsewhere) {
   Tenants& tenants = Make();
   Add(Pool("team-a", "one", NatsOf("nats://a")));
   const auto far = WaitForLine();
+  ASSERT_TRUE(Eventually([&] { return far->probe.probed().size() == 1; }));  // In use by now.
   tenants.board().KeepOnly({{"team-a", "one"}});
   Add(Pool("team-a", "own"));
   Add(Pool("team-b", "theirs"));

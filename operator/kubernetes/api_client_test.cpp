@@ -8,6 +8,7 @@
 
 #include "operator/kubernetes/canned_server.h"
 #include "operator/kubernetes/token_program.h"
+#include "worker-runtime/base/testing/eventually.h"
 
 namespace lanekeeper::kubernetes {
 namespace {
@@ -27,10 +28,6 @@ std::unique_ptr<ApiClient> Client(KubeConfig config, ApiClient::Options options 
   auto client = ApiClient::Create(std::move(config), options);
   EXPECT_TRUE(client) << client.error().message;
   return *std::move(client);
-}
-
-milliseconds Since(MonotonicTime begin) {
-  return std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begin);
 }
 
 // Keeps the lines of a stream.
@@ -212,25 +209,20 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(ApiClient, SilentServerEndsAtTheDeadline) {
   CannedServer server([&](int c, int) { server.Hang(c); });
   const auto client = Client(server.Config());
-  const auto begin = std::chrono::steady_clock::now();
   const Result<Answer> answer = client->Call(kGet, {.deadline = milliseconds(200)});
-  EXPECT_LT(Since(begin), milliseconds(600));
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error(), (Error{ErrorKind::kRetryable, "no answer within 200 ms"}));
 }
 
 TEST(ApiClient, DrippingServerEndsAtTheDeadlineToo) {
   CannedServer server([&](int c, int) {
-    CannedServer::Send(c, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n");
-    for (int i = 0; i < 100; ++i) {
-      CannedServer::Send(c, "x");
-      std::this_thread::sleep_for(milliseconds(10));
-    }
+    CannedServer::Send(c, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+    while (!server.HungUp(c, milliseconds(10))) CannedServer::Send(c, "x");
   });
   const auto client = Client(server.Config());
-  const auto begin = std::chrono::steady_clock::now();
-  EXPECT_FALSE(client->Call(kGet, {.deadline = milliseconds(200)}));
-  EXPECT_LT(Since(begin), milliseconds(600));
+  const Result<Answer> answer = client->Call(kGet, {.deadline = milliseconds(200)});
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error(), (Error{ErrorKind::kRetryable, "no answer within 200 ms"}));
 }
 
 TEST(ApiClient, StopEndsACall) {
@@ -241,29 +233,31 @@ TEST(ApiClient, StopEndsACall) {
     std::this_thread::sleep_for(milliseconds(50));
     stop.request_stop();
   });
-  const auto begin = std::chrono::steady_clock::now();
-  const Result<Answer> answer = client->Call(kGet, {.stop = stop.get_token()});
-  EXPECT_LT(Since(begin), milliseconds(250));
+  const Result<Answer> answer =
+      client->Call(kGet, {.deadline = seconds(60), .stop = stop.get_token()});
   EXPECT_EQ(answer.error().message, "stopped");
 }
 
 TEST(ApiClient, ServersPauseIsKeptWithoutAskingAgain) {
-  CannedServer server([](int c, int) {
-    CannedServer::Send(c,
-                       CannedServer::Response("429 Too Many Requests", "{}", "Retry-After: 1\r\n"));
+  CannedServer server([](int c, int request) {
+    CannedServer::Send(
+        c, CannedServer::Response("429 Too Many Requests", "{}",
+                                  request == 0 ? "Retry-After: 1\r\n" : "Retry-After: 30\r\n"));
   });
   const auto client = Client(server.Config());
   const CallOptions options;
   EXPECT_EQ(client->Exchange(kGet, options)->retry_after, seconds(1));
+  // It is asked again when the pause is over; the next pause is longer than the rest takes.
+  EXPECT_TRUE(Eventually([&] {
+    EXPECT_FALSE(client->Call(kGet));
+    return server.heads().size() == 2;
+  }));
   EXPECT_EQ(client->Exchange(kGet, options)->status, 429);
-  EXPECT_EQ(
-      client->Call(kPatch).error(),
-      (Error{ErrorKind::kRetryable, "429 the API server asked for a pause, retry after 1 s"}));
-  EXPECT_EQ(server.heads().size(), 1u);
-  EXPECT_EQ(client->writes(), 0u);
-  std::this_thread::sleep_for(milliseconds(1050));
-  EXPECT_FALSE(client->Call(kGet));
+  const Error refused = client->Call(kPatch).error();
+  EXPECT_EQ(refused.kind, ErrorKind::kRetryable);
+  EXPECT_THAT(refused.message, StartsWith("429 the API server asked for a pause, retry after "));
   EXPECT_EQ(server.heads().size(), 2u);
+  EXPECT_EQ(client->writes(), 0u);
 }
 
 TEST(ApiClient, RedirectIsNotFollowed) {
@@ -284,7 +278,7 @@ TEST(ApiClientStream, HandsOverLinesAsTheyCome) {
     CannedServer::Send(c, CannedServer::Chunk(""));
   });
   Lines lines;
-  const Result<Answer> end = Client(server.Config())->Stream(kWatch, seconds(5), lines.Keep(), {});
+  const Result<Answer> end = Client(server.Config())->Stream(kWatch, seconds(60), lines.Keep(), {});
   ASSERT_TRUE(end) << end.error().message;
   EXPECT_EQ(*end, (Answer{200, ""}));
   EXPECT_THAT(lines.lines, ElementsAre("{\"n\":1}", "{\"n\":2}", "{\"n\":3}"));
@@ -308,7 +302,7 @@ TEST(ApiClientStream, ManyLinesComeWhole) {
     EXPECT_EQ(line, std::string(static_cast<std::size_t>(next % 300), 'x') + std::to_string(next));
     return ++next, true;
   };
-  EXPECT_TRUE(Client(server.Config())->Stream(kWatch, seconds(5), on_line, {}));
+  EXPECT_TRUE(Client(server.Config())->Stream(kWatch, seconds(60), on_line, {}));
   EXPECT_EQ(next, kLines);
 }
 
@@ -317,7 +311,7 @@ TEST(ApiClientStream, AnswerOtherThan200IsHandedBack) {
     CannedServer::Send(c, CannedServer::Response("410 Gone", "{\"message\":\"too old\"}"));
   });
   Lines lines;
-  const Result<Answer> end = Client(server.Config())->Stream(kWatch, seconds(5), lines.Keep(), {});
+  const Result<Answer> end = Client(server.Config())->Stream(kWatch, seconds(60), lines.Keep(), {});
   ASSERT_TRUE(end);
   EXPECT_EQ(*end, (Answer{410, "{\"message\":\"too old\"}"}));
 }
@@ -328,30 +322,31 @@ TEST(ApiClientStream, SilenceEndsIt) {
     server.Hang(c);
   });
   Lines lines;
-  const auto begin = std::chrono::steady_clock::now();
-  const Result<Answer> end =
-      Client(server.Config())->Stream(kWatch, milliseconds(200), lines.Keep(), {});
-  EXPECT_LT(Since(begin), milliseconds(700));
-  EXPECT_EQ(end.error(), (Error{ErrorKind::kRetryable, "no answer within 200 ms"}));
+  // The line may itself take longer than that.
+  ASSERT_TRUE(Eventually([&] {
+    const Result<Answer> end =
+        Client(server.Config())->Stream(kWatch, milliseconds(200), lines.Keep(), {});
+    EXPECT_EQ(end.error(), (Error{ErrorKind::kRetryable, "no answer within 200 ms"}));
+    return !lines.lines.empty();
+  }));
   EXPECT_THAT(lines.lines, ElementsAre("{}"));
 }
 
-TEST(ApiClientStream, StopEndsItAtOnce) {
+TEST(ApiClientStream, StopEndsIt) {
   CannedServer server([&](int c, int) {
     CannedServer::Send(c, CannedServer::ChunkedHead() + CannedServer::Chunk("{}\n"));
     server.Hang(c);
   });
   std::stop_source stop;
-  MonotonicTime stopped_at;
   std::jthread stopper([&] {
     std::this_thread::sleep_for(milliseconds(100));
-    stopped_at = std::chrono::steady_clock::now();
     stop.request_stop();
   });
   Lines lines;
   const auto client = Client(server.Config());
-  EXPECT_FALSE(client->Stream(kWatch, seconds(60), lines.Keep(), stop.get_token()));
-  EXPECT_LT(Since(stopped_at), milliseconds(200));
+  const Result<Answer> end = client->Stream(kWatch, seconds(600), lines.Keep(), stop.get_token());
+  ASSERT_FALSE(end);
+  EXPECT_EQ(end.error().message, "stopped");
 }
 
 TEST(ApiClientStream, ReaderMayEndIt) {
@@ -374,7 +369,7 @@ TEST(ApiClientStream, EndlessLineEndsIt) {
   });
   Lines lines;
   const Result<Answer> end = Client(server.Config(), {.line_bytes_max = 10'000})
-                                 ->Stream(kWatch, seconds(5), lines.Keep(), {});
+                                 ->Stream(kWatch, seconds(60), lines.Keep(), {});
   EXPECT_EQ(end.error(), (Error{ErrorKind::kRetryable, "a line is longer than 10000 bytes"}));
 }
 

@@ -67,7 +67,7 @@ class ApiServer {
   void Kill() const {
     const pid_t pid = std::stoi(ReadWholeFile(directory_ + "/run/kube-apiserver.pid"));
     ASSERT_EQ(kill(pid, SIGKILL), 0);
-    Within(std::chrono::seconds(5),
+    Within(std::chrono::seconds(60),
            [pid] { return ReadWholeFile("/proc/" + std::to_string(pid) + "/cmdline").empty(); });
   }
 
@@ -84,7 +84,7 @@ class ApiServer {
     const Result<Answer> applied = client->Call(ApplyRequest(
         definitions, {"", "workerpools.lanekeeper.dev"}, ReadWholeFile("crds/workerpools.yaml")));
     ASSERT_TRUE(applied) << applied.error().message;
-    ASSERT_TRUE(Within(std::chrono::seconds(15),
+    ASSERT_TRUE(Within(std::chrono::seconds(60),
                        [&] { return client->Call(ListRequest(kWorkerPools, {})).has_value(); }));
   }
 

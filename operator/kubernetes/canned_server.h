@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -65,13 +66,18 @@ class CannedServer {
     std::snprintf(size, sizeof size, "%zx\r\n", bytes.size());
     return size + std::string(bytes) + "\r\n";
   }
-  // Until the client closes the connection or the server ends; at most ten seconds.
+  // Until the client closes the connection or the server ends.
   void Hang(int connection) const {
-    for (int i = 0; i < 500 && !stopping_; ++i) {
-      pollfd event{connection, POLLIN, 0};
-      char byte;
-      if (poll(&event, 1, 20) > 0 && recv(connection, &byte, 1, 0) <= 0) return;
+    while (!HungUp(connection, std::chrono::milliseconds(20))) {
     }
+  }
+  // Whether the client has closed the connection within `time`, or the server ends.
+  bool HungUp(int connection, std::chrono::milliseconds time) const {
+    pollfd event{connection, POLLIN, 0};
+    char byte;
+    const bool closed =
+        poll(&event, 1, static_cast<int>(time.count())) > 0 && recv(connection, &byte, 1, 0) <= 0;
+    return closed || stopping_;
   }
 
  private:

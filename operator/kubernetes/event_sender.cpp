@@ -2,15 +2,9 @@
 
 #include <utility>
 
-#include "worker-runtime/base/backoff.h"
 #include "worker-runtime/base/log.h"
 
 namespace lanekeeper::kubernetes {
-namespace {
-
-constexpr Backoff kRetryDelay{std::chrono::milliseconds(500), std::chrono::seconds(5)};
-
-}  // namespace
 
 void EventSender::Start() {
   if (thread_.joinable()) return;
@@ -79,7 +73,7 @@ Result<Answer> EventSender::Try(const Request& request, const std::stop_token& s
       return answer;
     }
     std::unique_lock lock(mutex_);
-    posted_.wait_for(lock, stop, kRetryDelay.After(tries), [] { return false; });
+    posted_.wait_for(lock, stop, retry_delay_.After(tries), [] { return false; });
   }
 }
 

@@ -10,6 +10,7 @@
 
 #include "operator/kubernetes/api.h"
 #include "operator/kubernetes/event_book.h"
+#include "worker-runtime/base/backoff.h"
 
 namespace lanekeeper::kubernetes {
 
@@ -18,8 +19,11 @@ class EventSender {
   static constexpr std::size_t kQueueMax = 256;
   static constexpr int kTriesMax = 3;
 
-  // Both must outlive this.
-  EventSender(Api& api, const Clock& clock) : api_(api), clock_(clock) {}
+  static constexpr Backoff kRetryDelay{std::chrono::milliseconds(500), std::chrono::seconds(5)};
+
+  // `api` and `clock` must outlive this.
+  EventSender(Api& api, const Clock& clock, Backoff retry_delay = kRetryDelay)
+      : api_(api), clock_(clock), retry_delay_(retry_delay) {}
   ~EventSender() { Stop(); }
 
   // By one thread. Stop waits for the thread and drops what is left.
@@ -43,6 +47,7 @@ class EventSender {
 
   Api& api_;
   const Clock& clock_;
+  const Backoff retry_delay_;
   EventBook book_;  // Of the thread.
 
   std::mutex mutex_;

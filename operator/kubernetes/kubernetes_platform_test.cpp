@@ -480,9 +480,8 @@ TEST_F(KubernetesPlatformTest, PublishDoesNotWait) {
     while (!release) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     return Answer{201, "{}"};
   };
-  const auto begin = std::chrono::steady_clock::now();
+  // There are no answers before all of them have been published.
   for (int i = 0; i < 10; ++i) platform_.Publish(Pool(), {.reason = "R", .message = "m"});
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::milliseconds(100));
   release = true;
   EXPECT_TRUE(Eventually([&] { return api_.writes().size() == 10; }));
 }

@@ -8,11 +8,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "operator/kubernetes/api.h"
+#include "worker-runtime/base/testing/eventually.h"
 
 namespace lanekeeper::kubernetes {
 
@@ -87,10 +87,10 @@ class ScriptedApi final : public Api {
     }
     return lines;
   }
-  // False when there are not that many requests after five seconds.
+  // False when there are not that many requests after a minute.
   bool WaitForRequests(std::size_t count) {
     std::unique_lock lock(mutex_);
-    return changed_.wait_for(lock, std::chrono::seconds(5),
+    return changed_.wait_for(lock, std::chrono::seconds(60),
                              [&] { return requests_.size() >= count; });
   }
 
@@ -113,14 +113,6 @@ class ScriptedApi final : public Api {
   std::deque<Script> pod_scripts_;
 };
 
-// Waits up to five seconds for something another thread does.
-template <typename Condition>
-bool Eventually(Condition condition) {
-  for (int i = 0; i < 1000; ++i) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  return condition();
-}
+using lanekeeper::Eventually;
 
 }  // namespace lanekeeper::kubernetes

@@ -31,7 +31,11 @@ class FilePoolSourceTest : public testing::Test {
     source_.reset();
     std::filesystem::remove_all(folder_);
   }
-  void Write(const std::string& text) { std::ofstream(path_, std::ios::trunc) << text; }
+  // At once: whoever reads it, however long this takes, sees no half of it.
+  void Write(const std::string& text) {
+    std::ofstream(path_ + ".new", std::ios::trunc) << text;
+    std::filesystem::rename(path_ + ".new", path_);
+  }
   void Start() {
     source_ = std::make_unique<FilePoolSource>(path_);
     source_->Start({.on_pool =

@@ -48,7 +48,7 @@ TEST_F(LocalNatsTest, DataSurvivesARestartAndTheServerEndsWithIt) {
     const auto server = Run();
     ASSERT_NE(server, nullptr);
     const auto connection = nats::Connect(server->url());
-    const nats::JetStream jetstream(*connection);
+    const nats::JetStream jetstream(*connection, nats::kAnswerDeadline);
     ASSERT_TRUE(jetstream.CreateStream("KEPT", R"({"name":"KEPT","subjects":["kept"]})"));
     ASSERT_TRUE(jetstream.PublishAck("kept", "1"));
     ASSERT_NE(ServerPid(), 0);
@@ -57,7 +57,7 @@ TEST_F(LocalNatsTest, DataSurvivesARestartAndTheServerEndsWithIt) {
   const auto server = Run();
   ASSERT_NE(server, nullptr);
   const auto connection = nats::Connect(server->url());
-  const auto stream = nats::JetStream(*connection).StreamInfo("KEPT");
+  const auto stream = nats::JetStream(*connection, nats::kAnswerDeadline).StreamInfo("KEPT");
   ASSERT_TRUE(stream);
   EXPECT_EQ(stream->last_sequence, 1u);
 }
@@ -66,7 +66,7 @@ TEST_F(LocalNatsTest, AKilledServerComesBackWithItsPortAndItsData) {
   const auto server = Run();
   ASSERT_NE(server, nullptr);
   const auto connection = nats::Connect(server->url());
-  const nats::JetStream jetstream(*connection);
+  const nats::JetStream jetstream(*connection, nats::kAnswerDeadline);
   ASSERT_TRUE(jetstream.CreateStream("KEPT", R"({"name":"KEPT","subjects":["kept"]})"));
   const std::string url = server->url();
   ASSERT_EQ(kill(ServerPid(), SIGKILL), 0);
