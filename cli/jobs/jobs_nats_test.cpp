@@ -128,6 +128,8 @@ TEST_F(JobsTest, ADeadJobIsExplainedAndSentAgain) {
   const std::string id = Submit("--type poison x");
   EXPECT_EQ(Local("jobs watch " + id).exit, Exit::kFailed);
   EXPECT_THAT(Local("jobs show " + id).out, AllOf(HasSubstr("dead"), HasSubstr("poison")));
+  // Its record says so first, its letter is stored a moment later.
+  ASSERT_TRUE(Await([&] { return Local("dead media -o json").out.find(id) != std::string::npos; }));
   const Ran logs = Local("jobs logs " + id);
   EXPECT_EQ(logs.exit, Exit::kOk) << logs.err;
   EXPECT_THAT(logs.out, AllOf(HasSubstr("run 1"), HasSubstr("worker"), HasSubstr("poison")));

@@ -28,8 +28,17 @@ using up::Ran;
 
 class LaneCommandsTest : public up::CommandsTest {
  protected:
+  // Of a command that may be given twice: again while somebody who has to answer stands still.
+  Ran Answered(const std::string& arguments) {
+    Ran ran;
+    static_cast<void>(Await([&] {
+      ran = Local(arguments);
+      return ran.exit != Exit::kUnreachable;
+    }));
+    return ran;
+  }
   json Json(const std::string& arguments) {
-    const Ran ran = Local(arguments + " -o json");
+    const Ran ran = Answered(arguments + " -o json");
     EXPECT_EQ(ran.exit, Exit::kOk) << ran.err;
     return json::parse(ran.out, nullptr, false);
   }
@@ -55,14 +64,20 @@ TEST_F(LaneCommandsTest, LanesAreShownAndTheDecisionsOfOneAreExplained) {
   EXPECT_THAT(lanes.out, HasSubstr("LANE                WAITING"));
   EXPECT_THAT(lanes.out, HasSubstr("\nstudio/media/short  "));
 
-  const Ran explained = Local("explain media/short -n 3");
-  EXPECT_EQ(explained.exit, Exit::kOk) << explained.err;
+  // The ledger is written by and by. A queue that did not answer for a moment leaves a doubt, which
+  // is explained as well.
+  Ran explained;
+  const bool said = Await([&] {
+    explained = Local("explain media/short -n 100");
+    EXPECT_EQ(explained.exit, Exit::kOk) << explained.err;
+    return explained.out.find("Scaled from 0 to 1 worker") != std::string::npos;
+  });
+  EXPECT_TRUE(said) << explained.out;
   EXPECT_THAT(explained.out, HasSubstr("Lane studio/media/short\n"));
   EXPECT_THAT(explained.out, HasSubstr("1 running"));
-  EXPECT_THAT(explained.out, HasSubstr("demand"));
-  EXPECT_THAT(explained.out, HasSubstr("Scaled from 0 to 1 worker"));
-  ASSERT_TRUE(Await([&] { return !Json("explain media/short")["decisions"].empty(); }))
-      << "the ledger is written by and by";
+  EXPECT_THAT(explained.out, HasSubstr("Rule by rule"));
+  EXPECT_THAT(explained.out, testing::AnyOf(HasSubstr("  demand"), HasSubstr("  doubt")));
+  EXPECT_EQ(Json("explain media/short -n 1")["decisions"].size(), 1u);
   std::printf("%s", Local("explain media/short").out.c_str());  // For whoever reads the log.
   EXPECT_EQ(Local("explain media/fast").exit, Exit::kNotFound);
   for (const char* command :
@@ -80,7 +95,7 @@ TEST_F(LaneCommandsTest, LanesAreShownAndTheDecisionsOfOneAreExplained) {
 
 TEST_F(LaneCommandsTest, APausedLaneStartsNoJobsUntilItGoesOn) {
   StartWithGateway("workers: {min: 1, max: 1}");
-  const Ran paused = Local("pause media/short --for 30m --reason 'driver update'");
+  const Ran paused = Answered("pause media/short --for 30m --reason 'driver update'");
   ASSERT_EQ(paused.exit, Exit::kOk) << paused.err;
   EXPECT_THAT(paused.out, HasSubstr("Lane studio/media/short is paused until "));
   EXPECT_TRUE(Await(
@@ -105,7 +120,7 @@ TEST_F(LaneCommandsTest, ADrainedWorkerFinishesItsJobAndIsStartedAnew) {
   const pid_t before = OnlyWorker();
   ASSERT_NE(before, 0);
 
-  const Ran drained = Local("workers drain media/short " + name);
+  const Ran drained = Answered("workers drain media/short " + name);
   ASSERT_EQ(drained.exit, Exit::kOk) << drained.err;
   EXPECT_THAT(drained.out, HasSubstr("It is started anew when its running job has ended."));
   EXPECT_EQ(Local("workers drain media/short nobody").exit, Exit::kNotFound);

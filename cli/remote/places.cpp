@@ -17,7 +17,6 @@ using std::chrono::milliseconds;
 
 // A cluster that nobody named may be far away or gone: then the next place has its turn.
 constexpr milliseconds kGlance{2'000};
-constexpr milliseconds kLocalAnswer{2'000};
 constexpr const char* kDefaultState = ".lanekeeper";
 
 Result<Target> AtUrl(const TargetFlags& flags, const std::string& url) {
@@ -45,10 +44,11 @@ Result<Target> OnThisMachine(const TargetFlags& flags) {
   const std::string where = "the local instance in " + folder + " (" + url + ")";
   auto target = AtUrl(flags, url);
   if (!target) return Wrap(std::move(target).error(), where);
-  // The file of one that was killed stays.
+  // The file of one that was killed stays. There is no other place to look at after this one, so
+  // it may take its time: refused connections end at once.
   const auto alive = target->http->Call(
       {.method = "GET", .path = "/healthz", .headers = {}, .content_type = {}, .body = {}},
-      std::chrono::steady_clock::now() + kLocalAnswer);
+      std::chrono::steady_clock::now() + flags.timeout);
   if (!alive) {
     return Fail(ErrorKind::kNotFound, where + " does not answer: " + alive.error().message);
   }

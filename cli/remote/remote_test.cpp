@@ -3,7 +3,12 @@
 #include <gmock/gmock.h>
 
 #include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "cli/remote/service_proxy.h"
 #include "worker-runtime/client/testing/fake_gateway.h"
@@ -111,6 +116,23 @@ TEST(RemoteTest, APoolIsResolvedAgainstThoseThereAreAndAskedForOnce) {
   EXPECT_EQ(remote->Resolve("", false)->pool, "media");
   EXPECT_EQ(ExitOf(remote->Resolve("nope", false).error()), Exit::kNotFound);
   EXPECT_EQ(gateway.Requests().size(), 1U);
+}
+
+TEST(RemoteTest, ALocalInstanceMayTakeItsTime) {
+  std::string folder =
+      (std::filesystem::temp_directory_path() / "lanekeeper-local-XXXXXX").string();
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  const FakeGateway gateway([](const FakeRequest&) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2500));  // Longer than a glance.
+    return HttpAnswerText(200, kJson, "{}");
+  });
+  std::ofstream(folder + "/gateway") << gateway.Url() << "\n";
+  TargetFlags flags{.timeout = kTimeout};
+  flags.local = true;
+  flags.state_folder = folder;
+  const auto remote = Remote::Find(flags);
+  EXPECT_TRUE(remote) << remote.error().message;
+  std::filesystem::remove_all(folder);
 }
 
 TEST(RemoteTest, FlagsAreRead) {

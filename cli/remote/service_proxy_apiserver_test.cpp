@@ -172,7 +172,6 @@ TEST_F(ServiceProxyApiServerTest, AServiceWithNobodyBehindItIsSaidInTheApiServer
   MakeService(1);
   TargetFlags flags = Flags();
   flags.gateway_service = namespace_ + "/gw";
-  flags.timeout = std::chrono::seconds(2);
   const auto remote = Find(flags);
   ASSERT_TRUE(remote);
   const auto answer = remote->Get("/v1/pools");

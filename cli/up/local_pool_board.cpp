@@ -24,14 +24,14 @@ void LocalPoolBoard::KeepOnly(const std::vector<PoolKey>& pools) {
   if (!shared_) board_.KeepOnly(pools);
 }
 
-bool LocalPoolBoard::Stored(const std::vector<PoolKey>& pools) const {
+std::size_t LocalPoolBoard::Unstored(const std::vector<PoolKey>& pools) const {
+  std::size_t untold = 0;
   {
     const std::lock_guard lock(mutex_);
-    const bool all =
-        std::ranges::all_of(pools, [&](const PoolKey& key) { return told_.contains(key); });
-    if (!all) return false;
+    untold = static_cast<std::size_t>(
+        std::ranges::count_if(pools, [&](const PoolKey& key) { return !told_.contains(key); }));
   }
-  return board_.waiting() == 0;
+  return untold + board_.waiting();
 }
 
 }  // namespace lanekeeper::up

@@ -2,6 +2,7 @@
 // others alone.
 #pragma once
 
+#include <cstddef>
 #include <mutex>
 #include <set>
 #include <vector>
@@ -23,8 +24,8 @@ class LocalPoolBoard final : public PoolBoard {
   void Forget(const PoolKey& key) override;
   void KeepOnly(const std::vector<PoolKey>& pools) override;
 
-  // Whether each of them was told of, and everything that was told is stored. Any thread.
-  bool Stored(const std::vector<PoolKey>& pools) const;
+  // How many of them were not told of yet, and what was told and is not stored. Any thread.
+  std::size_t Unstored(const std::vector<PoolKey>& pools) const;
 
  private:
   JetStreamPoolBoard& board_;

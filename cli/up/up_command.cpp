@@ -2,10 +2,13 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstddef>
 #include <cstdio>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -38,9 +41,12 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::chrono::seconds kConnectDeadline{10};
+// Our own server listens: it answers, unless the machine stands still.
+constexpr std::chrono::seconds kOwnConnectDeadline{30};
 constexpr milliseconds kShowInterval{100};
 constexpr milliseconds kStartInterval{5};  // While the gateway waits for the pools.
-// A pool whose queue cannot be made does not keep the gateway from the others for longer.
+// A pool whose queue cannot be made does not keep the gateway from the others for longer, once
+// there is no more to be seen of these.
 constexpr std::chrono::seconds kPoolsDeadline{10};
 
 std::string OwnFolder() {
@@ -143,17 +149,25 @@ class Up {
     if (stop.WaitFor(time)) stopping_ = true;
   }
 
-  void ShowUntil(StopSignal& stop, const std::function<bool()>& holds) {
-    const MonotonicTime deadline = clock_.Now() + kPoolsDeadline;
-    while (!stopping_ && !holds() && clock_.Now() < deadline) ShowFor(stop, kStartInterval);
+  // Until nothing is `left`, or it has not become less for a while.
+  void ShowUntilNone(StopSignal& stop, const std::function<std::size_t()>& left) {
+    std::size_t least = std::numeric_limits<std::size_t>::max();
+    MonotonicTime deadline = clock_.Now() + kPoolsDeadline;
+    while (!stopping_ && clock_.Now() < deadline) {
+      const std::size_t now = left();
+      if (now == 0) return;
+      if (now < std::exchange(least, std::min(least, now)))
+        deadline = clock_.Now() + kPoolsDeadline;
+      ShowFor(stop, kStartInterval);
+    }
   }
 
   // After the pools: whoever finds the gateway can hand in jobs.
   Result<void> OpenGateway(StopSignal& stop) {
-    ShowUntil(stop, [this] { return pool_board_.Stored(pools_); });
+    ShowUntilNone(stop, [this] { return pool_board_.Unstored(pools_); });
     if (stopping_) return {};
     if (Result<void> opened = gateway_.Open(); !opened) return opened;
-    ShowUntil(stop, [this] { return gateway_.Ready(); });
+    ShowUntilNone(stop, [this] { return gateway_.Ready() ? std::size_t{0} : std::size_t{1}; });
     if (Result<void> announced = gateway_.Announce(); !announced) return announced;
     board_.Note("Gateway     " + gateway_.url());
     return {};
@@ -274,7 +288,7 @@ Result<void> RunUp(const UpOptions& options, StopSignal& stop) {
                               .writes = nats::ConnectOptions::Writes::kTogether,
                               .shared_delivery = true});
   if (!connection) return Wrap(std::move(connection).error(), "--nats");
-  if (!(*connection)->WaitConnected(kConnectDeadline)) {
+  if (!(*connection)->WaitConnected(*server ? kOwnConnectDeadline : kConnectDeadline)) {
     return Fail(ErrorKind::kRetryable, "no connection to " + WithoutCredentials(url) + ": " +
                                            (*connection)->LastError() + "; see --nats");
   }

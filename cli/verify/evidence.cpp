@@ -29,18 +29,26 @@ constexpr std::chrono::milliseconds kTryPause{500};
 // Called with one message at a time, in no order. An error ends the reading.
 using Visitor = std::function<Result<void>(const StoredMessage&)>;
 
+// Asks again while the answer may come: the leader has just gone.
+template <typename Question>
+auto Ask(const Question& question) {
+  for (int tries = 1;; ++tries) {
+    auto answer = question();
+    if (answer || answer.error().error.kind != ErrorKind::kRetryable || tries == kTriesMax) {
+      return answer;
+    }
+    std::this_thread::sleep_for(kTryPause);
+  }
+}
+
 // The first message on `filter` at or after `sequence`. Not a direct get: any replica answers that,
 // also one that lags behind.
 ApiResult<StoredMessage> NextFromLeader(const nats::JetStream& jetstream, const std::string& stream,
                                         std::uint64_t sequence, const std::string& filter) {
   const std::string request = json{{"seq", sequence}, {"next_by_subj", filter}}.dump();
-  for (int tries = 1;; ++tries) {
-    auto answer = jetstream.Call("STREAM.MSG.GET." + stream, request);
-    if (answer) return nats::ParseStoredMessage(*answer);
-    const bool may_come = answer.error().error.kind == ErrorKind::kRetryable;
-    if (!may_come || tries == kTriesMax) return tl::unexpected(std::move(answer).error());
-    std::this_thread::sleep_for(kTryPause);  // The leader has just gone.
-  }
+  auto answer = Ask([&] { return jetstream.Call("STREAM.MSG.GET." + stream, request); });
+  if (!answer) return tl::unexpected(std::move(answer).error());
+  return nats::ParseStoredMessage(*answer);
 }
 
 // Visits what lies in [first, last].
@@ -64,7 +72,7 @@ enum class Missing { kIsEmpty, kIsAnError };
 
 Result<void> VisitStream(const nats::JetStream& jetstream, const std::string& stream,
                          const std::string& filter, Missing missing, const Visitor& visit) {
-  const auto state = jetstream.StreamInfo(stream);
+  const auto state = Ask([&] { return jetstream.StreamInfo(stream); });
   if (!state) {
     const bool absent = state.error().cause == ApiCause::kStreamMissing;
     if (absent && missing == Missing::kIsEmpty) return {};

@@ -26,20 +26,29 @@ class EvidenceTest : public testing::Test {
   EvidenceTest() : server_(nats::RunServer()), connection_(nats::Connect(server_.url())) {}
 
   void MakeStream(const std::string& name, const std::string& subject) {
-    const auto made = jetstream_.CreateStream(
-        name, R"({"name":")" + name + R"(","subjects":[")" + subject + R"("]})");
-    ASSERT_TRUE(made) << made.error().error.message;
+    ASSERT_TRUE(nats::Eventually([&] {
+      return jetstream_
+          .CreateStream(name, R"({"name":")" + name + R"(","subjects":[")" + subject + R"("]})")
+          .has_value();
+    })) << name;
+  }
+  void MakeQueue() {
+    ASSERT_TRUE(
+        nats::Eventually([&] { return nats::EnsureJobQueue(jetstream_, lane_, {}).has_value(); }));
   }
   void MakeLane() {
-    ASSERT_TRUE(nats::EnsureJobQueue(jetstream_, lane_, {}));
-    ASSERT_TRUE(nats::EnsureDeadLetters(jetstream_, lane_.pool_namespace, lane_.pool, {}));
-    ASSERT_TRUE(nats::EnsureBucket(jetstream_, kRecordBucket, {}));
+    MakeQueue();
+    ASSERT_TRUE(nats::Eventually([&] {
+      return nats::EnsureDeadLetters(jetstream_, lane_.pool_namespace, lane_.pool, {}) &&
+             nats::EnsureBucket(jetstream_, kRecordBucket, {});
+    }));
     MakeStream("RESULTS", "results");
     MakeStream("ACCEPTED", "accepted");
   }
   void Publish(const std::string& subject, const std::string& payload,
                const Headers& headers = {}) {
-    const auto stored = jetstream_.PublishAck(subject, payload, headers);
+    // Not again: it would be stored twice.
+    const auto stored = jetstream_.PublishAck(subject, payload, headers, nats::kTestDeadline);
     ASSERT_TRUE(stored) << stored.error().error.message;
   }
   void PublishLetter(const LaneKey& lane, const std::string& id, const std::string& part) {
@@ -52,7 +61,7 @@ class EvidenceTest : public testing::Test {
   const LaneKey lane_{"studio", "media", "short"};
   nats::NatsServer server_;
   std::unique_ptr<nats::Connection> connection_;
-  nats::JetStream jetstream_{*connection_};
+  nats::JetStream jetstream_{*connection_, nats::kAnswerDeadline};
 };
 
 TEST_F(EvidenceTest, EveryTraceOfTheLaneIsRead) {
@@ -104,7 +113,7 @@ TEST_F(EvidenceTest, NoDeadLettersAndNoRecordsAreFineButALaneIsNeeded) {
   const auto missing = ReadEvidence(jetstream_, {.lane = lane_}, {"a"});
   ASSERT_FALSE(missing);
   EXPECT_THAT(missing.error().message, HasSubstr(JobStreamName(lane_)));
-  ASSERT_TRUE(nats::EnsureJobQueue(jetstream_, lane_, {}));
+  MakeQueue();
   const auto evidence = ReadEvidence(jetstream_, {.lane = lane_}, {"a"});
   ASSERT_TRUE(evidence) << evidence.error().message;
   EXPECT_THAT(evidence->accepted, ElementsAre("a"));

@@ -10,6 +10,8 @@
 #include <thread>
 
 #include "operator/local/state_folder.h"
+#include "worker-runtime/job/job_record.h"
+#include "worker-runtime/nats/job_record_json.h"
 #include "worker-runtime/nats/testing/nats_test.h"
 
 namespace lanekeeper::up {
@@ -92,7 +94,12 @@ void UpTest::TearDown() {
   if (HasFailure() && up_) std::fprintf(stderr, "it said:\n%s\n", up_->said().c_str());
   connection_.reset();
   up_.reset();
-  fs::remove_all(folder_);
+  // A child of one that was killed may be writing there for a moment longer.
+  EXPECT_TRUE(HoldsInTime([&] {
+    std::error_code failed;
+    fs::remove_all(folder_, failed);
+    return !failed;
+  })) << folder_;
 }
 
 void UpTest::WriteManifest(const std::string& lane) {
@@ -122,8 +129,12 @@ void UpTest::Join() {
   const std::string& said = up_->said();
   const std::size_t at = said.find(key);
   connection_ = nats::Connect(said.substr(at, said.find('\n', at) - at));
-  jetstream_.emplace(*connection_);
-  (void)jetstream_->CreateStream(kResults, R"({"name":"UP_RESULTS","subjects":["up.results"]})");
+  jetstream_.emplace(*connection_, nats::kAnswerDeadline);
+  ASSERT_TRUE(Await([&] {
+    return jetstream_->CreateStream(kResults, R"({"name":"UP_RESULTS","subjects":["up.results"]})")
+               .has_value() ||
+           jetstream_->StreamInfo(kResults).has_value();
+  }));
   ASSERT_TRUE(Await([&] { return jetstream_->StreamInfo(JobStreamName(key_)).has_value(); }));
 }
 
@@ -147,10 +158,15 @@ bool UpTest::AwaitSaid(const std::string& text) {
 }
 
 void UpTest::Publish(const std::string& id, const std::string& type, const std::string& payload) {
-  const auto stored = jetstream_->PublishAck(
-      JobSubject(key_), payload,
-      {{std::string(kHeaderMessageId), id}, {std::string(kHeaderType), type}});
-  ASSERT_TRUE(stored) << stored.error().error.message;
+  std::string refusal;
+  const bool stored = Await([&] {
+    const auto published = jetstream_->PublishAck(
+        JobSubject(key_), payload,
+        {{std::string(kHeaderMessageId), id}, {std::string(kHeaderType), type}});
+    if (!published) refusal = published.error().error.message;
+    return published.has_value();
+  });
+  ASSERT_TRUE(stored) << refusal;
 }
 
 void UpTest::Release(const std::string& gate) const { std::ofstream(GatePath(gate)) << "open\n"; }
@@ -158,26 +174,52 @@ void UpTest::Release(const std::string& gate) const { std::ofstream(GatePath(gat
 bool UpTest::AwaitRunning(std::int64_t jobs) {
   return Await([&] {
     const auto consumer = jetstream_->ConsumerInfo(JobStreamName(key_), std::string(kConsumerName));
-    return consumer && static_cast<std::int64_t>(consumer->ack_pending) == jobs;
+    return consumer && static_cast<std::int64_t>(consumer->ack_pending) == jobs &&
+           RunningRecords() == jobs;
   });
+}
+
+std::int64_t UpTest::RunningRecords() const {
+  const auto records = jetstream_->StreamInfo(kRecordStream, RecordSubjectFilter(key_));
+  if (!records) return -1;
+  std::int64_t running = 0;
+  for (const auto& [subject, count] : records->subjects) {
+    const auto stored = jetstream_->LastMessage(kRecordStream, subject);
+    if (!stored) return -1;
+    const auto record = nats::ReadJobRecord(stored->payload);
+    if (record && record->state == JobState::kRunning) ++running;
+  }
+  return running;
 }
 
 std::map<std::string, std::vector<json>> UpTest::Results() {
   std::map<std::string, std::vector<json>> results;
-  const auto info = jetstream_->StreamInfo(kResults);
-  if (!info) return results;
-  for (std::uint64_t n = 1; n <= info->last_sequence; ++n) {
-    const auto stored = jetstream_->GetMessage(kResults, n);
-    if (!stored) continue;
-    const json result = json::parse(stored->payload);
-    results[result["id"]].push_back(result);
-  }
+  std::uint64_t next = 1;
+  const bool read = Await([&] {
+    const auto info = jetstream_->StreamInfo(kResults);
+    if (!info) return false;
+    for (; next <= info->last_sequence; ++next) {
+      const auto stored = jetstream_->GetMessage(kResults, next);
+      if (!stored) return false;
+      const json result = json::parse(stored->payload);
+      std::vector<json>& runs = results[result["id"]];
+      // A run whose confirmation was lost is written again, with the same times.
+      if (std::ranges::find(runs, result) == runs.end()) runs.push_back(result);
+    }
+    return true;
+  });
+  EXPECT_TRUE(read) << "the results cannot be read";
   return results;
 }
 
 std::int64_t UpTest::JobsLeft() {
-  const auto info = jetstream_->StreamInfo(JobStreamName(key_));
-  return info ? static_cast<std::int64_t>(info->messages) : -1;
+  std::int64_t left = -1;
+  EXPECT_TRUE(Await([&] {
+    const auto info = jetstream_->StreamInfo(JobStreamName(key_));
+    if (info) left = info->messages;
+    return info.has_value();
+  }));
+  return left;
 }
 
 pid_t UpTest::UpPid() const {

@@ -71,9 +71,11 @@ class UpTest : public testing::Test {
   }
   void Release(const std::string& gate) const;
   std::string GatePath(const std::string& gate) const { return folder_ + "/" + gate; }
-  // So many jobs are with workers, no more.
+  // So many jobs run, and no more are with workers: a signal from here on finds them running.
   bool AwaitRunning(std::int64_t jobs);
-  // Successful runs by job, as the workers recorded them.
+  // Jobs whose record says that they run; -1: no answer.
+  std::int64_t RunningRecords() const;
+  // Successful runs by job, as the workers recorded them. A run is there once.
   std::map<std::string, std::vector<nlohmann::json>> Results();
   std::int64_t JobsLeft();
 
