@@ -169,6 +169,8 @@ class ReleaseStory(Story):
         def ended():
             for one in list(left)[:500]:
                 status, job, _ = gateway.ask("GET", f"/v1/jobs/{one}")
+                if status == 503:
+                    return False  # NATS did not answer in time.
                 self.assertEqual(status, 200, (one, job))
                 if job["state"] not in ("waiting", "running"):
                     self.assertEqual((job["state"], job["crashes"], job["interruptions"], job["attempts"],
@@ -210,7 +212,7 @@ class ReleaseStory(Story):
         type(self).workers = {one["metadata"]["name"]: one["metadata"]["uid"] for one in get("deployments", STUDIO)}
         helm("uninstall", RELEASE, "--wait", "--timeout=120s")
         # Pods have their grace.
-        wait_for("nothing of the release is left", lambda: left_behind(NAMESPACE) == [], 60)
+        wait_for("nothing of the release is left", lambda: left_behind(NAMESPACE) == [])
         self.assertEqual([one["metadata"]["name"] for one in get("workerpools", STUDIO)], ["media"])
         self.assertEqual({one["metadata"]["name"]: one["metadata"]["uid"] for one in get("deployments", STUDIO)},
                          self.workers)
@@ -244,8 +246,8 @@ class ReleaseStory(Story):
     def test_12_removal_in_order_leaves_what_is_documented(self):
         kubectl("delete", "workerpools", "--all", f"--namespace={STUDIO}", "--timeout=120s")
         helm("uninstall", RELEASE, "--wait", "--timeout=120s")
-        wait_for("nothing of the release is left", lambda: left_behind(NAMESPACE) == [], 60)
-        wait_for("no worker is left", lambda: not get("pods", STUDIO) and not get("deployments", STUDIO), 60)
+        wait_for("nothing of the release is left", lambda: left_behind(NAMESPACE) == [])
+        wait_for("no worker is left", lambda: not get("pods", STUDIO) and not get("deployments", STUDIO))
         self.assertTrue(get("crd", name="workerpools.lanekeeper.dev"))
         # What charts/README.md says: the queues of pools without deletePolicy Delete, and what they share.
         documented = {f"LK_{STUDIO}_media_short", f"LK_{STUDIO}_media_long", f"LK_{STUDIO}_media_DEAD", "KV_LK_jobs",

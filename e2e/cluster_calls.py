@@ -149,7 +149,7 @@ class Gateway:
     def __init__(self, host, port, token=""):
         self.host, self.port, self.token = host, port, token
 
-    def ask(self, method, path, body=None, headers=(), seconds=10):
+    def ask(self, method, path, body=None, headers=(), seconds=30):
         """(status, JSON or text, headers). A connection that fails raises OSError or HTTPException."""
         told = {"Connection": "close", **dict(headers)}
         if self.token:
@@ -206,7 +206,7 @@ def metrics_of_pods(in_namespace, selector, port=8080):
         if not address or "deletionTimestamp" in pod["metadata"]:
             continue
         try:
-            status, text, _ = Gateway(address, port).ask("GET", "/metrics", seconds=2)
+            status, text, _ = Gateway(address, port).ask("GET", "/metrics", seconds=10)
         except (OSError, http.client.HTTPException):
             continue
         if status == 200:

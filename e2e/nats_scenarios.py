@@ -360,7 +360,7 @@ class Tls(NatsStory):
             "caSecret": {"name": "nats-ca"}, "clientCertificateSecret": {"name": "nats-client"}}}))
         self.await_pool()
         await_done(self.gateway(), [hand_in(self.gateway(), self.STUDIO) for _ in range(5)])
-        self.assertEqual(set(self.shown()), self.certificates)
+        wait_for("everybody shows what they were given", lambda: set(self.shown()) == self.certificates)
 
     def test_02_pool_without_certificate_or_authority_says_so(self):
         authority = {"caSecret": {"name": "nats-ca"}}
@@ -453,7 +453,8 @@ class Bundled(NatsStory):
 
     def test_02_jobs_that_wait_outlive_an_upgrade_that_replaces_the_server(self):
         slow = hand_in(self.gateway(), self.STUDIO, payload=6000)
-        wait_for("a job runs", lambda: self.gateway().ask("GET", f"/v1/jobs/{slow}")[1]["state"] == "running")
+        wait_for("a job runs", lambda: self.gateway().ask("GET", f"/v1/jobs/{slow}")[1].get(
+            "state") == "running")
         jobs, before, others = self.waiting_jobs(), self.server(), self.others()
         self.helm("upgrade", releases.merged(self.values, {"natsServer": {"syncInterval": "2m"}}))
         after = self.server()

@@ -35,8 +35,8 @@ def helm(verb, release, *args, chart=CHART, namespace=SYSTEM, values=None, **mor
     """helm, with the values on top of what all releases here have. Seconds it took."""
     started = time.monotonic()
     if verb in ("install", "upgrade"):
-        args = (chart, "--wait", "--timeout=120s", "--values=-", *args)
-        more = {"stdin": yaml.safe_dump(merged(COMMON, values or {})), **more}
+        args = (chart, "--wait", "--timeout=300s", "--values=-", *args)
+        more = {"stdin": yaml.safe_dump(merged(COMMON, values or {})), "seconds": 360, **more}
     must("helm", verb, release, *args, f"--namespace={namespace}", **more)
     took = time.monotonic() - started
     if verb in ("install", "upgrade") and manifests_file and (chart, namespace) == (CHART, SYSTEM):

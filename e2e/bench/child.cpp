@@ -11,9 +11,11 @@
 #include <algorithm>
 #include <cmath>
 #include <csignal>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <sstream>
 #include <stdexcept>
 #include <thread>
@@ -128,17 +130,25 @@ double ProcessMiB(pid_t pid, const std::string& field) {
 }
 
 int FreePort() {
-  const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t length = sizeof(address);
-  auto* const generic = reinterpret_cast<sockaddr*>(&address);
-  const bool bound =
-      bind(descriptor, generic, length) == 0 && getsockname(descriptor, generic, &length) == 0;
-  close(descriptor);
-  if (!bound) throw std::runtime_error("finding a free port of 127.0.0.1");
-  return ntohs(address.sin_port);
+  // Below those that the kernel hands out by itself: nobody who connects, or listens on any port,
+  // gets it before it is used, or while who listens on it is started anew.
+  std::uniform_int_distribution<int> ports(12'000, 29'999);
+  std::random_device random;
+  constexpr int kTriesMax = 1000;
+  for (int tries = 0; tries < kTriesMax; ++tries) {
+    const int port = ports(random);
+    const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(static_cast<std::uint16_t>(port));
+    const bool free =
+        bind(descriptor, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0 &&
+        listen(descriptor, 1) == 0;
+    close(descriptor);
+    if (free) return port;
+  }
+  throw std::runtime_error("finding a free port of 127.0.0.1");
 }
 
 }  // namespace lanekeeper::e2e

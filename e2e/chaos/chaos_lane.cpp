@@ -29,8 +29,28 @@ constexpr const char* kResultsStream = "RESULTS";
 constexpr const char* kResultsSubject = "results";
 constexpr int kSlots = 4;
 
-void MustHold(const Result<void>& result) {
-  if (!result) throw std::runtime_error(result.error().message);
+// What a server answers, or why not. One that stands still for a moment is asked again.
+template <typename T>
+nats::ApiResult<T> Ask(const std::function<nats::ApiResult<T>()>& question) {
+  const auto until = steady_clock::now() + kPatience;
+  while (true) {
+    auto answer = question();
+    if (answer || answer.error().cause != nats::ApiCause::kNoAnswer || steady_clock::now() >= until)
+      return answer;
+    std::this_thread::sleep_for(kLook);
+  }
+}
+
+void MustHold(const std::function<Result<void>()>& made) {
+  const auto until = steady_clock::now() + kPatience;
+  while (true) {
+    const Result<void> result = made();
+    if (result) return;
+    if (result.error().kind != ErrorKind::kRetryable || steady_clock::now() >= until) {
+      throw std::runtime_error(result.error().message);
+    }
+    std::this_thread::sleep_for(kLook);
+  }
 }
 
 std::unique_ptr<nats::Connection> Connect(const std::string& url) {
@@ -76,20 +96,26 @@ ChaosLane::ChaosLane(ChaosLaneOptions options)
 ChaosLane::~ChaosLane() = default;
 
 void ChaosLane::MakeQueue() {
-  MustHold(nats::EnsureJobQueue(
-      jetstream_, key_,
-      {.depth_max = 1'000'000, .replicas = options_.replicas, .ack_wait = options_.ack_wait}));
+  MustHold([this] {
+    return nats::EnsureJobQueue(
+        jetstream_, key_,
+        {.depth_max = 1'000'000, .replicas = options_.replicas, .ack_wait = options_.ack_wait});
+  });
 }
 
 void ChaosLane::MakeStreams() {
   const int replicas = options_.replicas;
   MakeQueue();
-  MustHold(
-      nats::EnsureDeadLetters(jetstream_, key_.pool_namespace, key_.pool, {.replicas = replicas}));
-  MustHold(nats::EnsureBucket(jetstream_, kRecordBucket, {.replicas = replicas}));
+  MustHold([&] {
+    return nats::EnsureDeadLetters(jetstream_, key_.pool_namespace, key_.pool,
+                                   {.replicas = replicas});
+  });
+  MustHold([&] { return nats::EnsureBucket(jetstream_, kRecordBucket, {.replicas = replicas}); });
   const json results = {
       {"name", kResultsStream}, {"subjects", {kResultsSubject}}, {"num_replicas", replicas}};
-  const auto made = jetstream_.CreateStream(kResultsStream, results.dump());
+  // The same stream again is no error.
+  const auto made =
+      Ask<void>([&] { return jetstream_.CreateStream(kResultsStream, results.dump()); });
   if (!made) throw std::runtime_error(made.error().error.message);
 }
 
@@ -157,12 +183,14 @@ std::int64_t ChaosLane::Results() const {
 }
 
 json ChaosLane::Result(std::uint64_t number) const {
-  const auto message = jetstream_.GetMessage(kResultsStream, number);
+  const auto message =
+      Ask<nats::StoredMessage>([&] { return jetstream_.GetMessage(kResultsStream, number); });
   return message ? json::parse(message->payload, nullptr, /*allow_exceptions=*/false) : json();
 }
 
 json ChaosLane::RecordOf(const std::string& id) const {
-  const auto message = jetstream_.LastMessage(kRecordStream, RecordSubject(key_, id));
+  const auto message = Ask<nats::StoredMessage>(
+      [&] { return jetstream_.LastMessage(kRecordStream, RecordSubject(key_, id)); });
   return message ? json::parse(message->payload, nullptr, /*allow_exceptions=*/false) : json();
 }
 
@@ -213,11 +241,12 @@ void ChaosLane::Say(const std::string& text) const {
 
 int ChaosLane::WrongFates(const std::vector<std::string>& accepted) const {
   const std::string stream = DeadStreamName(key_.pool_namespace, key_.pool);
-  const auto state = jetstream_.StreamInfo(stream);
+  const auto state = Ask<nats::StreamState>([&] { return jetstream_.StreamInfo(stream); });
   if (!state) throw std::runtime_error(state.error().error.message);
   std::set<std::string> dead;
   for (std::uint64_t sequence = 1; sequence <= state->last_sequence; ++sequence) {
-    const auto letter = jetstream_.GetMessage(stream, sequence);
+    const auto letter =
+        Ask<nats::StoredMessage>([&] { return jetstream_.GetMessage(stream, sequence); });
     if (!letter) throw std::runtime_error(letter.error().error.message);
     const auto id = FindHeader(letter->headers, kHeaderDeadJobId);
     if (id) dead.emplace(*id);

@@ -68,7 +68,7 @@ class ChaosLane {
   std::int64_t Waiting() const;  // Of these, never delivered.
   std::int64_t Running() const;  // Of these, delivered and not settled.
   std::int64_t Results() const;  // Runs that ended in success.
-  // What the handlers wrote about the run with that number, counted from 1.
+  // What the handlers wrote about the run with that number, counted from 1. Any thread.
   nlohmann::json Result(std::uint64_t number) const;
   // The job's record as it is stored; null when there is none.
   nlohmann::json RecordOf(const std::string& id) const;

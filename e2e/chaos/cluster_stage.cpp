@@ -414,11 +414,11 @@ std::vector<ClusterRun> ClusterStage::Runs(const std::string& lane) {
   std::vector<ClusterRun> runs;
   for (std::uint64_t n = 1; n <= state.last_sequence; ++n) {
     const json run = Parsed(Must(jetstream_.GetMessage(stream, n), "a run").payload);
-    const auto ended = ParseRfc3339(run.value("started", ""));
-    if (!ended) throw std::runtime_error("a run without its time");
+    const auto started = ParseRfc3339(run.value("started", ""));
+    if (!started) throw std::runtime_error("a run without its time");
     runs.push_back(
         {.job = {.submit = run.value("type", ""), .id = run.value("id", "")},
-         .ended = steady - std::chrono::duration_cast<SteadyTime::duration>(wall - *ended)});
+         .at = steady - std::chrono::duration_cast<SteadyTime::duration>(wall - *started)});
   }
   return runs;
 }
@@ -434,19 +434,7 @@ GatewayVerdict ClusterStage::OfGateways(const std::string& lane) {
 }
 
 std::vector<JobSpan> ClusterStage::Jobs(const std::string& lane) {
-  std::map<std::string, JobSpan> jobs;
-  for (const GatewayAnswer& answer : Answers(lane)) {
-    const auto [job, is_new] =
-        jobs.try_emplace(answer.id, JobSpan{answer.id, answer.at, answer.at});
-    job->second.accepted = std::min(job->second.accepted, answer.at);
-  }
-  for (const ClusterRun& run : Runs(lane)) {
-    const auto job = jobs.find(run.job.id);
-    if (job != jobs.end()) job->second.done = std::max(job->second.done, run.ended);
-  }
-  std::vector<JobSpan> spans;
-  for (const auto& [id, job] : jobs) spans.push_back(job);
-  return spans;
+  return JobSpans(Answers(lane), Runs(lane));
 }
 
 nlohmann::ordered_json ClusterStage::Verify(const std::string& lane) {

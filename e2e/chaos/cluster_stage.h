@@ -39,11 +39,6 @@ struct Recovery {
   double sampled_ms = 0;   // Until the leading operator has fresh numbers of all lanes.
 };
 
-struct ClusterRun {
-  GatewayJob job;
-  SteadyTime ended;
-};
-
 class ClusterStage {
  public:
   explicit ClusterStage(std::filesystem::path folder);

@@ -50,6 +50,25 @@ std::vector<std::string> EndedWhileBusy(const std::vector<WorkerEnd>& ends,
   return wrong;
 }
 
+std::vector<JobSpan> JobSpans(const std::vector<GatewayAnswer>& answers,
+                              const std::vector<ClusterRun>& runs) {
+  std::map<std::string, JobSpan> jobs;
+  for (const GatewayAnswer& answer : answers) {
+    const auto [job, is_new] = jobs.try_emplace(answer.id, JobSpan{answer.id, answer.at, {}});
+    job->second.accepted = std::min(job->second.accepted, answer.at);
+  }
+  for (const ClusterRun& run : runs) {
+    const auto job = jobs.find(run.job.id);
+    if (job != jobs.end()) job->second.done = std::max(job->second.done, run.at);
+  }
+  std::vector<JobSpan> spans;
+  for (auto& [id, job] : jobs) {
+    job.done = std::max(job.done, job.accepted);
+    spans.push_back(job);
+  }
+  return spans;
+}
+
 std::vector<std::string> ZeroWhileJobsWait(const std::vector<ReplicaChange>& changes,
                                            const std::vector<JobSpan>& jobs, milliseconds slack) {
   std::vector<std::string> wrong;

@@ -26,12 +26,22 @@ struct WorkerEnd {
   SteadyTime at;
 };
 
-// From the answer that it is accepted to its last run.
+// A worker ran a job.
+struct ClusterRun {
+  GatewayJob job;
+  SteadyTime at;
+};
+
+// From the first answer that it is accepted to its last run; to that answer when it never ran.
 struct JobSpan {
   std::string id;
   SteadyTime accepted;
   SteadyTime done;
+  bool operator==(const JobSpan&) const = default;
 };
+// By id. Runs of jobs that nobody was told of are left out.
+std::vector<JobSpan> JobSpans(const std::vector<GatewayAnswer>& answers,
+                              const std::vector<ClusterRun>& runs);
 
 // All return a sentence for each fault. `slack`: how old a number may be that a decision is made
 // from, and how late its change is seen.

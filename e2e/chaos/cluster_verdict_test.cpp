@@ -46,6 +46,18 @@ TEST(EndedWhileBusy, AWorkerWithAJobIsNamed) {
               ElementsAre("a was told to end with jobs in hand"));
 }
 
+TEST(JobSpans, ReachFromTheFirstAnswerToTheLastRun) {
+  EXPECT_THAT(JobSpans({{"k", "a", At(2)}, {"k", "a", At(1)}, {"l", "b", At(3)}},
+                       {{{"k", "a"}, At(4)}, {{"k", "a"}, At(9)}, {{"m", "c"}, At(5)}}),
+              ElementsAre(JobSpan{"a", At(1), At(9)}, JobSpan{"b", At(3), At(3)}));
+}
+
+// A job counted as waiting until its key was handed in again.
+TEST(JobSpans, ASecondAnswerLongAfterTheJobIsNotItsEnd) {
+  EXPECT_THAT(JobSpans({{"k", "a", At(30)}, {"k", "a", At(1)}}, {{{"k", "a"}, At(2)}}),
+              ElementsAre(JobSpan{"a", At(1), At(2)}));
+}
+
 TEST(ZeroWhileJobsWait, AJobLeftAloneIsNamed) {
   const std::vector<JobSpan> jobs = {{"j1", At(0), At(5)}, {"j2", At(1), At(30)}};
   EXPECT_THAT(ZeroWhileJobsWait({{At(10), 2, 0}}, jobs, kSlack),

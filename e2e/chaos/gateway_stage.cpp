@@ -29,8 +29,11 @@ nats::NatsServer MustRunServer() {
 GatewayStage::GatewayStage(const std::string& scenario, const std::filesystem::path& folder,
                            bool drained)
     : folder_(folder), server_(MustRunServer()) {
-  lane_ = std::make_unique<ChaosLane>(
-      ChaosLaneOptions{.scenario = scenario, .url = server_.url(), .folder = folder_});
+  // Without a worker of ours nobody is killed or cut off: no lease is to run out, however slow the
+  // machine is. With one, it is certain that no job dies of being delivered again.
+  const auto ack_wait = drained ? ChaosLaneOptions{}.ack_wait : std::chrono::milliseconds(60'000);
+  lane_ = std::make_unique<ChaosLane>(ChaosLaneOptions{
+      .scenario = scenario, .url = server_.url(), .folder = folder_, .ack_wait = ack_wait});
   TellOfPool();
   if (drained) StartWorker();
   gateways_.emplace(server_.url(), folder_);
@@ -52,11 +55,11 @@ void GatewayStage::TellOfPool() {
                                    .consumer = std::string(kConsumerName),
                                    .depth_max = 1'000'000}},
                         .routes = {}};
-  const auto bucket = nats::EnsureBucket(lane_->jetstream(), kPoolBucket, {});
-  if (!bucket) throw std::runtime_error(bucket.error().message);
-  const auto told = lane_->jetstream().PublishAck(PoolSpecSubject(key.pool_namespace, key.pool),
-                                                  nats::WritePoolBrief(brief));
-  if (!told) throw std::runtime_error(told.error().error.message);
+  lane_->Await("the pool is told of", [&] {
+    return nats::EnsureBucket(lane_->jetstream(), kPoolBucket, {}) &&
+           lane_->jetstream().PublishAck(PoolSpecSubject(key.pool_namespace, key.pool),
+                                         nats::WritePoolBrief(brief));
+  });
 }
 
 void GatewayStage::StartWorker() {
@@ -68,6 +71,7 @@ void GatewayStage::StartWorker() {
                               {kEnvLane, key.lane},
                               {kEnvWorker, "w1"},
                               {kEnvSlots, "16"},
+                              {kEnvCrashes, "100"},
                               {kEnvHttpPort, "0"},
                               {kEnvLogLevel, "warning"},
                               {"RESULTS_SUBJECT", kResultsSubject}},
@@ -108,9 +112,13 @@ void GatewayStage::Drain() {
 }
 
 std::vector<GatewayJob> GatewayStage::Jobs() const {
-  const auto state = lane_->jetstream().StreamInfo(kResultsStream);
-  if (!state) throw std::runtime_error(state.error().error.message);
-  std::vector<GatewayJob> jobs(state->last_sequence);
+  std::uint64_t last = 0;
+  lane_->Await("the results are counted", [&] {
+    const auto state = lane_->jetstream().StreamInfo(kResultsStream);
+    if (state) last = state->last_sequence;
+    return state.has_value();
+  });
+  std::vector<GatewayJob> jobs(last);
   {
     std::vector<std::jthread> readers;
     for (std::size_t first = 0; first < kReaders; ++first) {

@@ -43,7 +43,7 @@ bool LogHas(const ChaosWorker& worker, const std::string& first, const std::stri
 // The page of a worker on this machine, with its HTTP head; empty when it does not answer.
 std::string ReadMetrics(int port) {
   const int connection = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const timeval deadline{.tv_sec = 5};
+  const timeval deadline{.tv_sec = 60};
   setsockopt(connection, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof(deadline));
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -86,13 +86,16 @@ std::vector<Bar> SleepThroughALease(const ScenarioOptions& options) {
   ChaosLane lane({.scenario = options.name + "/one",
                   .url = server.url(),
                   .folder = options.folder / "one",
-                  .worker = {{kEnvSlots, "2"}}});
+                  .worker = {{kEnvSlots, "2"}, {kEnvCrashes, "12"}}});
   const int port = FreePort();
   const ChaosWorker& first = lane.StartWorker({{kEnvHttpPort, std::to_string(port)}});
   Publisher publisher(server.url(), lane.key(),
-                      {{"sleep-1", "sleep", "4000"}, {"steps-1", "steps", "40"}});
+                      {{"sleep-1", "sleep", "8000"}, {"steps-1", "steps", "80"}});
   lane.Await("both jobs run", [&] { return publisher.Finished() && lane.Running() == 2; });
-  std::this_thread::sleep_for(milliseconds(500));  // A few checkpoints.
+  lane.Await("one of them has a checkpoint", [&] {
+    const auto record = lane.RecordOf("steps-1");
+    return record.is_object() && record.contains("checkpoint");
+  });
   first.Signal(SIGSTOP);
   lane.Say("w1 is paused with both jobs");
   const ChaosWorker& second = lane.StartWorker();

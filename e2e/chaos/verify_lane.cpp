@@ -1,5 +1,6 @@
 #include "e2e/chaos/verify_lane.h"
 
+#include <chrono>
 #include <fstream>
 #include <stdexcept>
 
@@ -34,7 +35,7 @@ ordered_json VerifyLane(const std::string& nats_url, const LaneKey& key,
                  key.pool_namespace, "--pool", key.pool, "--lane", key.lane, "--accepted", ids,
                  "--results", results_stream, "--all"},
                 {}, log);
-  const int status = checker.Wait();
+  const int status = checker.Wait(std::chrono::minutes(5));
   ordered_json verdict = ordered_json::parse(LastLine(log), nullptr, /*allow_exceptions=*/false);
   if (status > 1 || !verdict.is_object()) {
     throw std::runtime_error("lanekeeper-verify ended with " + std::to_string(status) + ": " +
