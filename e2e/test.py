@@ -8,6 +8,10 @@ Tests wait more than they compute, so they run one after the other beside the ne
 scenarios on the cluster come last, alone.
 
 Cases are counted from what GoogleTest and unittest report; a check without cases counts as one.
+
+A test program that fails beside the builds runs once more when nothing else does. What passes then
+is counted as passed and named as unsteady, with what it said the first time: it is a fault of the
+test or of the product, to be found. A sanitizer's report, a crash and a time-out are never run again.
 """
 import concurrent.futures
 import os
@@ -37,8 +41,14 @@ ASAN_OPTIONS = [*SANITIZER_OPTIONS, "-DCMAKE_CXX_FLAGS_DEBUG=-O0 -g1",
                 "-DLANEKEEPER_SANITIZE=address,undefined"]
 TSAN_OPTIONS = [*SANITIZER_OPTIONS, "-DCMAKE_CXX_FLAGS_DEBUG=-O1 -g1", "-DLANEKEEPER_SANITIZE=thread"]
 
+# More of one step that fail together have one cause, which time does not mend.
+AGAIN_MAX = 3
+SANITIZER_REPORT = re.compile(r"Sanitizer: |runtime error: ")
+
 passed = 0
 failed = []
+unsteady = []
+again = []  # (step, build folder, reports, labels) of programs that are to run once more.
 counting = threading.Lock()
 started = time.monotonic()
 beside = concurrent.futures.ThreadPoolExecutor(max_workers=1)
@@ -102,6 +112,22 @@ def gtest_cases(folder):
     return good, bad
 
 
+def failed_cases(report):
+    """"Suite.Case: what it said" of each case that failed, from one program's report; none when the
+    program ended before it wrote one."""
+    try:
+        root = xml.etree.ElementTree.parse(report).getroot()
+    except (OSError, xml.etree.ElementTree.ParseError):
+        return []
+    return [f"{case.get('classname')}.{case.get('name')}: {failure.get('message', '').strip()[:600]}"
+            for case in root.iter("testcase") for failure in case.iter("failure")]
+
+
+def failed_programs(build):
+    path = ROOT / build / "Testing" / "Temporary" / "LastTestsFailed.log"
+    return re.findall(r"^\d+:(\S+)", path.read_text(encoding="utf-8"), re.M) if path.exists() else []
+
+
 def ctest(name, build, labels):
     reports = LOGS / f"{name}-reports"
     shutil.rmtree(reports, ignore_errors=True)
@@ -109,7 +135,30 @@ def ctest(name, build, labels):
     ok = run(name, f"tests: {labels} in {build}",
              ["ctest", "--test-dir", build, "-L", labels, "--output-on-failure", "--timeout", "600",
               "--no-tests=error"], GTEST_OUTPUT=f"xml:{reports}/")
+    if ok:
+        return count(name, ok, gtest_cases(reports))
+    programs = failed_programs(build)
+    cases = {program: failed_cases(reports / f"{program}.xml") for program in programs}
+    for program in programs:
+        print("\n".join([f"{name}: {program}:", *(cases[program] or ["ended without a report"])]), flush=True)
+    output = (LOGS / f"{name}.log").read_text(encoding="utf-8", errors="replace")
+    if 0 < len(programs) <= AGAIN_MAX and all(cases.values()) and not SANITIZER_REPORT.search(output):
+        again.append((name, build, reports, cases))
+        return False  # Counted when it has run again.
     return count(name, ok, gtest_cases(reports))
+
+
+def run_again():
+    """Once more, and alone, what failed beside the builds."""
+    for name, build, reports, cases in again:
+        programs = "|".join(re.escape(program) for program in cases)
+        steady = run(f"{name}-again", f"once more, alone: {', '.join(cases)} in {build}",
+                     ["ctest", "--test-dir", build, "-R", f"^({programs})$", "--output-on-failure",
+                      "--timeout", "600", "--no-tests=error"], GTEST_OUTPUT=f"xml:{reports}/")
+        if steady:
+            unsteady.extend(f"{name}: {case}" for said in cases.values() for case in said)
+        count(name, steady, gtest_cases(reports))
+    again.clear()
 
 
 def unittest_cases(log):
@@ -267,11 +316,17 @@ def main():
             continue
         if step == "e2e":
             wait_beside()
+            run_again()
         STEPS[step]()
     wait_beside()
+    run_again()
     if failed:
         say("failed: " + ", ".join(sorted(set(failed))))
-    print(f"{passed} passed, {len(failed)} failed", flush=True)
+    if unsteady:
+        say("unsteady (failed beside the builds, passed alone):")
+        print("\n".join(unsteady), flush=True)
+    print(f"{passed} passed, {len(failed)} failed" + (f", {len(unsteady)} unsteady" if unsteady else ""),
+          flush=True)
     return 1 if failed or passed == 0 else 0
 
 
