@@ -1,6 +1,8 @@
 // The lanes of a pool in one pass of the Reconciler: observe all, decide all, share the budget,
 // then act on each and record it.
 #include <algorithm>
+#include <array>
+#include <string>
 #include <utility>
 
 #include "operator/control/due.h"
@@ -31,9 +33,21 @@ scaling::BudgetClaim ClaimOf(const Lane& lane, const scaling::Observation& seen,
           .gpus = lane.workers.gpus};
 }
 
-// Decisions worth keeping: those that changed something, or would have but for one term.
-// One that was only observed changes nothing and would be news with every pass.
-bool IsNews(const ScalingDecision& decision, int workers_from, bool act, const LaneStatus& last) {
+// Nothing was said yet, or what was said last is over without a change of workers.
+bool IsFirstWordAfter(const std::string& last_reason) {
+  if (last_reason.empty()) return true;
+  constexpr std::array kStates{ScalingReason::kHeldByDoubt, ScalingReason::kLanePaused,
+                               ScalingReason::kPaused};
+  return std::ranges::any_of(
+      kStates, [&](ScalingReason state) { return last_reason == scaling::ToString(state); });
+}
+
+// Decisions worth keeping: those that changed something, or would have but for one term, and the
+// first one when that is over. One that was only observed changes nothing and would be news with
+// every pass.
+bool IsNews(const ScalingDecision& decision, const scaling::Observation& seen, bool act,
+            const LaneStatus& last) {
+  const int workers_from = seen.workers_current;
   const bool said = last.decision_reason == scaling::ToString(decision.reason) &&
                     last.decision_workers == decision.workers;
   if (decision.workers != workers_from) return act || !said;
@@ -42,7 +56,11 @@ bool IsNews(const ScalingDecision& decision, int workers_from, bool act, const L
     case ScalingReason::kBacklogGrew:
     case ScalingReason::kBacklogShrank:
     case ScalingReason::kFlooredAtMin:
-      return false;
+      return IsFirstWordAfter(last.decision_reason);
+    case ScalingReason::kHeldByDoubt:
+      // An operator that has just started: what was said before may still be right.
+      if (seen.doubt == Doubt::kNoSampleYet) return false;
+      break;
     default:
       break;
   }
@@ -272,7 +290,7 @@ void Reconciler::Record(const WorkerPool& pool, LaneView& view, const WorkloadSt
   state.doubt_detail = sample.doubt_detail;
   state.limited = view.applied.limited;
 
-  if (IsNews(view.applied, seen.workers_current, view.act, status)) RecordDecision(pool, view);
+  if (IsNews(view.applied, seen, view.act, status)) RecordDecision(pool, view);
   // The rate of arrivals is seen only by looking, and in a lane that keeps up nothing else changes.
   if (view.policy.target_wait && sample.ack_pending + sample.waiting > 0) {
     KeepEarlier(state.step_due, now + kLearnInterval);

@@ -142,6 +142,35 @@ INSTANTIATE_TEST_SUITE_P(
                     DoubtCase{"Garbage", Doubt::kUnreadable, "UnreadableAnswer"}),
     [](const auto& test) { return test.param.name; });
 
+// `explain` went on saying HeldByDoubt for as long as the number of workers stayed the same.
+TEST_F(ReconcilerTest, TheEndOfADoubtIsSaidThoughNothingChanges) {
+  probe.Set(Key("short"), Jobs(160));
+  Pass();
+  probe.Set(Key("short"), Doubtful(Doubt::kStale));
+  Wait(seconds(5));
+  Pass();
+  ASSERT_EQ(Status().lanes[0].decision_reason, "HeldByDoubt");
+  probe.Set(Key("short"), Jobs(160));
+  Wait(seconds(5));
+  Pass();
+  EXPECT_EQ(Status().lanes[0].decision_reason, "OnTarget");
+  EXPECT_EQ(Status().lanes[0].decision_workers, 10);
+  const std::string said_at = Status().lanes[0].decision_time;
+  Wait(seconds(60));
+  Pass();
+  EXPECT_EQ(Status().lanes[0].decision_time, said_at) << "once";
+}
+
+TEST_F(ReconcilerTest, ALaneWithoutJobsSaysWhyItHasNoWorkersOnceItIsKnown) {
+  probe.Set(Key("short"), Doubtful(Doubt::kNoSampleYet));
+  Pass();
+  EXPECT_EQ(Status().lanes[0].decision_reason, "") << "nothing is known";
+  probe.Set(Key("short"), Jobs(0));
+  Wait(seconds(5));
+  Pass();
+  EXPECT_EQ(Status().lanes[0].decision_reason, "OnTarget");
+}
+
 TEST_F(ReconcilerTest, MissingConsumerIsSetUpAgainButNotWithEverySample) {
   Pass();
   probe.Set(Key("short"), Doubtful(Doubt::kConsumerMissing));
@@ -214,10 +243,10 @@ TEST_F(ReconcilerTest, PausedLaneGetsNoWorkersUntilItGoesOn) {
   EXPECT_TRUE(Get("Ready").status);
   EXPECT_EQ(Get("Ready").reason, "LanePaused");
   EXPECT_THAT(Get("Ready").message, testing::HasSubstr("Paused lanes: short."));
-  EXPECT_EQ(ledger.entries.size(), 1U);
+  EXPECT_EQ(ledger.entries.size(), 2U) << "one a lane";
 
   Pass();  // Not said again.
-  EXPECT_EQ(ledger.entries.size(), 1U);
+  EXPECT_EQ(ledger.entries.size(), 2U);
 
   sample.paused = false;
   probe.Set(Key("short"), sample);
