@@ -207,6 +207,7 @@ void Connection::Impl::ReplaceSession(SessionHandle session, std::uintptr_t id, 
     ++sessions_;
     // Its callbacks may have run before the id was ours.
     session_lost_ = natsConnection_IsClosed(raw);
+    connected = connected || natsConnection_Status(raw) == NATS_CONN_STATUS_CONNECTED;
     was_connected_ = connected;
   }
   AttachAll(raw);
