@@ -14,11 +14,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using testing::HasSubstr;
-using web::http::http_request;
-
-void Ok(const http_request& request) {
-  request.reply(200, std::to_string(TakeBody(request).size()));
-}
 
 TEST(HttpTransportLimitsTest, AHeaderThatIsTooLargeIsA431) {
   const TestServer server(Ok);

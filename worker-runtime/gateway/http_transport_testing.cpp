@@ -193,6 +193,10 @@ std::string Post(const std::string& path, const std::string& body, const std::st
          more + "\r\n" + body;
 }
 
+void Ok(const web::http::http_request& request) {
+  request.reply(200, std::to_string(TakeBody(request).size()));
+}
+
 int FreePort() {
   const int descriptor = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address = Loopback(0);

@@ -70,6 +70,9 @@ std::string Post(const std::string& path, const std::string& body, const std::st
 
 int FreePort();
 
+// Answers with the number of bytes of the body.
+void Ok(const web::http::http_request& request);
+
 // A listener with one handler for everything.
 class TestServer {
  public:
