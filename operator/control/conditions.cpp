@@ -103,6 +103,19 @@ Condition CapacityShort(const std::vector<LaneHealth>& lanes) {
           .message = "There is room for every worker that was asked for."};
 }
 
+Condition WorkersReporting(const std::vector<LaneHealth>& lanes) {
+  const std::string names = NamesOf(lanes, [](const LaneHealth& lane) { return lane.silent; });
+  if (names.empty()) {
+    return {.type = "WorkersReporting",
+            .status = true,
+            .reason = "Reporting",
+            .message = "The workers report, or there are none."};
+  }
+  return {.type = "WorkersReporting",
+          .reason = "NoReports",
+          .message = scaling::WorkersSilentSentence(names)};
+}
+
 Condition DeadLetters(const std::vector<LaneHealth>& lanes) {
   const std::string names =
       NamesOf(lanes, [](const LaneHealth& lane) { return lane.dead_letters > 0; });
@@ -141,6 +154,7 @@ std::vector<Condition> ConditionsOf(const std::vector<LaneHealth>& lanes, bool p
   if (reachable) conditions.push_back(*reachable);
   conditions.push_back(ScalingLimited(lanes));
   conditions.push_back(CapacityShort(lanes));
+  conditions.push_back(WorkersReporting(lanes));
   conditions.push_back(DeadLetters(lanes));
   for (Condition& condition : conditions) {
     const Condition* old = FindCondition(before, condition.type);
@@ -168,6 +182,10 @@ std::vector<PoolEvent> EventsOf(const std::vector<Condition>& before,
       const bool worth =
           condition.reason == "WorkloadFailed" || condition.reason == "QueueSetupFailed";
       if (!condition.status && worth && !same_reason) {
+        events.push_back({true, condition.reason, condition.message});
+      }
+    } else if (condition.type == "WorkersReporting") {
+      if (!condition.status && (old == nullptr || was)) {
         events.push_back({true, condition.reason, condition.message});
       }
     } else if ((condition.type == "DeadLetters" || condition.type == "CapacityShort") &&

@@ -21,11 +21,13 @@ struct LaneHealth {
   std::optional<Error> workload_error;  // Applying or scaling its workload.
   std::optional<scaling::ScalingReason> limited;
   std::string no_room_why;  // The platform has no room for some of its workers; empty: it has.
+  bool silent = false;      // It has had workers for a while, and none reports or asks for jobs.
   std::int64_t dead_letters = 0;
   bool paused = false;  // In the queue.
 };
 
-// In the order Ready, QueueReachable, ScalingLimited, CapacityShort, DeadLetters. While a lane has
+// In the order Ready, QueueReachable, ScalingLimited, CapacityShort, WorkersReporting, DeadLetters.
+// While a lane has
 // not been sampled at all and nothing else is wrong, QueueReachable is what it was in `before`, or
 // absent. last_transition is kept from `before` where `status` is the same, and `now` where it
 // changed.

@@ -23,6 +23,8 @@ using scaling::ScalingReason;
 // Until then a worker without room is on its way like any other.
 constexpr std::chrono::seconds kNoRoomIsNewsAfter{3};
 constexpr std::chrono::milliseconds kLearnInterval{500};
+// Large images and models take their time, and a worker says nothing before it runs.
+constexpr std::chrono::minutes kSilenceIsNewsAfter{2};
 
 scaling::BudgetClaim ClaimOf(const Lane& lane, const scaling::Observation& seen,
                              const ScalingDecision& decision) {
@@ -252,6 +254,23 @@ void Reconciler::LookWhoWent(const WorkerPool& pool, LaneView& view) {
   }
 }
 
+// Whether nothing is heard of workers that have been there for a while. One without NATS, or that
+// dies again and again, is not told from one that has nothing to do by anything else.
+bool Reconciler::Silent(LaneView& view, MonotonicTime now) {
+  const LaneSample& sample = view.sample;
+  const bool heard = sample.workers_reporting > 0 || sample.open_pulls > 0 ||
+                     sample.ack_pending > 0 ||
+                     now - view.state.listening_since < kWorkerReportExpiry;
+  if (sample.doubt != Doubt::kNone || view.lane.queue.external || heard) return false;
+  for (const PlacedWorker& worker : view.crew.placed) {
+    if (worker.phase == PlacedWorker::Phase::kNoRoom) continue;
+    const MonotonicTime due = worker.since + kSilenceIsNewsAfter;
+    if (now >= due) return true;
+    KeepEarlier(view.state.step_due, due);
+  }
+  return false;
+}
+
 void Reconciler::Record(const WorkerPool& pool, LaneView& view, const WorkloadState& after) {
   const LaneSample& sample = view.sample;
   const scaling::Observation& seen = view.seen;
@@ -282,6 +301,7 @@ void Reconciler::Record(const WorkerPool& pool, LaneView& view, const WorkloadSt
       KeepEarlier(state.step_due, worker.since + kNoRoomIsNewsAfter);
     }
   }
+  state.silent = Silent(view, now);
   status.release = state.release.sentence();
   const std::optional<std::chrono::milliseconds> wait = scaling::PredictWait(view.policy, seen);
   status.predicted_wait_seconds =

@@ -146,8 +146,8 @@ Result<void> Reconciler::Report(const WorkerPool& pool, PoolState& state) {
   for (const Lane& lane : pool.lanes) {
     const LaneState& kept = state.lanes[lane.name];
     health.push_back({lane.name, kept.doubt, kept.doubt_detail, kept.queue_error,
-                      kept.workload_error, kept.limited, kept.no_room_why, kept.status.dead_letters,
-                      kept.status.paused});
+                      kept.workload_error, kept.limited, kept.no_room_why, kept.silent,
+                      kept.status.dead_letters, kept.status.paused});
     status.lanes.push_back(kept.status);
     status.lanes.back().name = lane.name;
   }

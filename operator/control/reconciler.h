@@ -77,6 +77,7 @@ class Reconciler {
     std::string doubt_detail;
     std::optional<scaling::ScalingReason> limited;
     std::string no_room_why;  // What the platform says about workers without room; empty: all have.
+    bool silent = false;      // As LaneHealth.
   };
   // One lane in one pass: what was seen, what was decided.
   struct LaneView {
@@ -118,6 +119,7 @@ class Reconciler {
   LaneRelease::Step Release(LaneView& view, MonotonicTime now);
   Result<WorkloadState> Ask(const WorkerPool& pool, const LaneView& view, int replicas);
   void LookWhoWent(const WorkerPool& pool, LaneView& view);
+  bool Silent(LaneView& view, MonotonicTime now);
   void Record(const WorkerPool& pool, LaneView& view, const WorkloadState& after);
   void RecordDecision(const WorkerPool& pool, LaneView& view);
   Result<void> Report(const WorkerPool& pool, PoolState& state);

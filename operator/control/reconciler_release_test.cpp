@@ -427,6 +427,38 @@ TEST_F(ReleaseTest, NoRoomIsSaidInThePlatformsWordsAndStopsTheGrowth) {
   EXPECT_FALSE(Get("CapacityShort").status && Status().lanes[0].workers_unschedulable == 0);
 }
 
+// A pool whose workers never reached NATS was Ready, and nothing said otherwise.
+TEST_F(ReleaseTest, WorkersThatAreNeverHeardOfAreACondition) {
+  probe.Set(Key("long"), Jobs(4));
+  Pass();
+  for (PlacedWorker& worker : platform.crews[Key("long")].placed) worker.since = clock.Now();
+  Wait(seconds(110));
+  Pass();
+  EXPECT_TRUE(Get("WorkersReporting").status) << "they may still start";
+  Wait(seconds(15));
+  Passes();
+  EXPECT_FALSE(Get("WorkersReporting").status);
+  EXPECT_EQ(Get("WorkersReporting").reason, "NoReports");
+  EXPECT_THAT(Get("WorkersReporting").message, HasSubstr("reported: long."));
+  EXPECT_TRUE(Get("Ready").status) << "the lane is sampled and scaled";
+  const auto warned = [this] {
+    return std::ranges::count_if(platform.events, [](const PoolEvent& event) {
+      return event.reason == "NoReports" && event.warning;
+    });
+  };
+  EXPECT_EQ(warned(), 1);
+  Wait(seconds(60));
+  Passes();
+  EXPECT_EQ(warned(), 1) << "said once";
+
+  LaneSample pulled = Jobs(4);
+  pulled.open_pulls = 4;
+  probe.Set(Key("long"), pulled);
+  Wait(seconds(5));
+  Passes();
+  EXPECT_TRUE(Get("WorkersReporting").status) << "somebody asks for jobs";
+}
+
 TEST_F(ReleaseTest, BusyWorkersOfLongLanesAreShieldedAndOnlyWhileBusy) {
   FiveWith(2);
   Passes();

@@ -241,6 +241,14 @@ std::string CapacityShortSentence(std::string_view lane, std::string_view why) {
          " Jobs wait for those that run.";
 }
 
+std::string WorkersSilentSentence(std::string_view lanes) {
+  return "Lanes whose workers have run for two minutes, and none has asked for a job or "
+         "reported: " +
+         std::string(lanes) +
+         ". Their logs say why; most often they do not reach NATS (address, credentials, TLS) or "
+         "end right after they started.";
+}
+
 std::string LanesPausedSentence(std::string_view lanes) {
   return "Paused lanes: " + std::string(lanes) +
          ". Jobs are taken and not handed out, running ones go on, and no worker is started for "

@@ -45,6 +45,8 @@ std::string AllLanesAnswerSentence(std::size_t lanes);
 std::string LimitedSentence(std::string_view lane, ScalingReason reason);
 // `why` is what the platform said.
 std::string CapacityShortSentence(std::string_view lane, std::string_view why);
+// `lanes`: their names, with commas.
+std::string WorkersSilentSentence(std::string_view lanes);
 std::string InterruptedSentence(std::string_view lane, std::string_view worker, int jobs);
 std::string DeadLettersSentence(std::string_view lanes);
 std::string LanesPausedSentence(std::string_view lanes);
