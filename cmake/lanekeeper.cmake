@@ -56,12 +56,12 @@ function(lanekeeper_library room)
     PUBLIC ${ARG_DEPENDS} PRIVATE lanekeeper::warnings ${ARG_PRIVATE_DEPENDS})
 endfunction()
 
-# lanekeeper_started_by_tests(<program>): tells ThreadSanitizer there, as in the tests that send
-# HTTP, what it cannot judge.
+# lanekeeper_started_by_tests(<program>): tells sanitizers there, as in the tests that send HTTP, what
+# they cannot judge.
 function(lanekeeper_started_by_tests program)
-  if(LANEKEEPER_SANITIZE MATCHES "thread")
+  if(LANEKEEPER_SANITIZE)
     target_sources(${program} PRIVATE
-      ${PROJECT_SOURCE_DIR}/worker-runtime/handlers/testing/tsan_suppressions.cpp)
+      ${PROJECT_SOURCE_DIR}/worker-runtime/handlers/testing/sanitizer_suppressions.cpp)
   endif()
 endfunction()
 
