@@ -20,7 +20,7 @@ struct LaneProbeOptions {
   std::chrono::milliseconds oldest_wait_interval{2000};   // Of one lane with jobs waiting.
   // Lanes at rest whose job subject is subscribed for one message, so that the first job wakes the
   // probe without a hint from its producer. 0 = off.
-  int tap_lanes_max = 2000;
+  int tap_lanes_max = 10'000;
 };
 
 // Since Start.
