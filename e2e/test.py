@@ -98,12 +98,19 @@ def count(name, ok, cases=None):
     return bad == 0
 
 
+def gtest_report(path):
+    """None: the program ended before it wrote it."""
+    try:
+        return xml.etree.ElementTree.parse(path).getroot()
+    except (OSError, xml.etree.ElementTree.ParseError):
+        return None
+
+
 def gtest_cases(folder):
     good = bad = 0
-    for report in folder.glob("*.xml"):
-        try:
-            root = xml.etree.ElementTree.parse(report).getroot()
-        except xml.etree.ElementTree.ParseError:
+    for path in folder.glob("*.xml"):
+        root = gtest_report(path)
+        if root is None:
             continue
         tests, failures = int(root.get("tests", 0)), int(root.get("failures", 0))
         errors, disabled = int(root.get("errors", 0)), int(root.get("disabled", 0))
@@ -112,12 +119,10 @@ def gtest_cases(folder):
     return good, bad
 
 
-def failed_cases(report):
-    """"Suite.Case: what it said" of each case that failed, from one program's report; none when the
-    program ended before it wrote one."""
-    try:
-        root = xml.etree.ElementTree.parse(report).getroot()
-    except (OSError, xml.etree.ElementTree.ParseError):
+def failed_cases(path):
+    """"Suite.Case: what it said" of each case that failed, by one program's report."""
+    root = gtest_report(path)
+    if root is None:
         return []
     return [f"{case.get('classname')}.{case.get('name')}: {failure.get('message', '').strip()[:600]}"
             for case in root.iter("testcase") for failure in case.iter("failure")]

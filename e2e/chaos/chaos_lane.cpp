@@ -29,28 +29,30 @@ constexpr const char* kResultsStream = "RESULTS";
 constexpr const char* kResultsSubject = "results";
 constexpr int kSlots = 4;
 
-// What a server answers, or why not. One that stands still for a moment is asked again.
-template <typename T>
-nats::ApiResult<T> Ask(const std::function<nats::ApiResult<T>()>& question) {
+// Asks until it is answered, or with an error that asking again does not mend.
+template <typename Question, typename MayBeMended>
+auto AskAgain(const Question& question, const MayBeMended& may_be_mended) {
   const auto until = steady_clock::now() + kPatience;
   while (true) {
     auto answer = question();
-    if (answer || answer.error().cause != nats::ApiCause::kNoAnswer || steady_clock::now() >= until)
-      return answer;
+    if (answer || !may_be_mended(answer.error()) || steady_clock::now() >= until) return answer;
     std::this_thread::sleep_for(kLook);
   }
 }
 
-void MustHold(const std::function<Result<void>()>& made) {
-  const auto until = steady_clock::now() + kPatience;
-  while (true) {
-    const Result<void> result = made();
-    if (result) return;
-    if (result.error().kind != ErrorKind::kRetryable || steady_clock::now() >= until) {
-      throw std::runtime_error(result.error().message);
-    }
-    std::this_thread::sleep_for(kLook);
-  }
+// What a server answers, or why not. One that stands still for a moment is asked again.
+template <typename Question>
+auto Ask(const Question& question) {
+  return AskAgain(question, [](const nats::ApiError& error) {
+    return error.cause == nats::ApiCause::kNoAnswer;
+  });
+}
+
+template <typename Making>
+void MustHold(const Making& make) {
+  const Result<void> made =
+      AskAgain(make, [](const Error& error) { return error.kind == ErrorKind::kRetryable; });
+  if (!made) throw std::runtime_error(made.error().message);
 }
 
 std::unique_ptr<nats::Connection> Connect(const std::string& url) {
@@ -114,8 +116,7 @@ void ChaosLane::MakeStreams() {
   const json results = {
       {"name", kResultsStream}, {"subjects", {kResultsSubject}}, {"num_replicas", replicas}};
   // The same stream again is no error.
-  const auto made =
-      Ask<void>([&] { return jetstream_.CreateStream(kResultsStream, results.dump()); });
+  const auto made = Ask([&] { return jetstream_.CreateStream(kResultsStream, results.dump()); });
   if (!made) throw std::runtime_error(made.error().error.message);
 }
 
@@ -183,14 +184,13 @@ std::int64_t ChaosLane::Results() const {
 }
 
 json ChaosLane::Result(std::uint64_t number) const {
-  const auto message =
-      Ask<nats::StoredMessage>([&] { return jetstream_.GetMessage(kResultsStream, number); });
+  const auto message = Ask([&] { return jetstream_.GetMessage(kResultsStream, number); });
   return message ? json::parse(message->payload, nullptr, /*allow_exceptions=*/false) : json();
 }
 
 json ChaosLane::RecordOf(const std::string& id) const {
-  const auto message = Ask<nats::StoredMessage>(
-      [&] { return jetstream_.LastMessage(kRecordStream, RecordSubject(key_, id)); });
+  const auto message =
+      Ask([&] { return jetstream_.LastMessage(kRecordStream, RecordSubject(key_, id)); });
   return message ? json::parse(message->payload, nullptr, /*allow_exceptions=*/false) : json();
 }
 
@@ -241,12 +241,11 @@ void ChaosLane::Say(const std::string& text) const {
 
 int ChaosLane::WrongFates(const std::vector<std::string>& accepted) const {
   const std::string stream = DeadStreamName(key_.pool_namespace, key_.pool);
-  const auto state = Ask<nats::StreamState>([&] { return jetstream_.StreamInfo(stream); });
+  const auto state = Ask([&] { return jetstream_.StreamInfo(stream); });
   if (!state) throw std::runtime_error(state.error().error.message);
   std::set<std::string> dead;
   for (std::uint64_t sequence = 1; sequence <= state->last_sequence; ++sequence) {
-    const auto letter =
-        Ask<nats::StoredMessage>([&] { return jetstream_.GetMessage(stream, sequence); });
+    const auto letter = Ask([&] { return jetstream_.GetMessage(stream, sequence); });
     if (!letter) throw std::runtime_error(letter.error().error.message);
     const auto id = FindHeader(letter->headers, kHeaderDeadJobId);
     if (id) dead.emplace(*id);

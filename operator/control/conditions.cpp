@@ -169,7 +169,9 @@ std::vector<PoolEvent> EventsOf(const std::vector<Condition>& before,
   std::vector<PoolEvent> events;
   for (const Condition& condition : after) {
     const Condition* old = FindCondition(before, condition.type);
-    const bool was = old == nullptr ? condition.type == "QueueReachable" : old->status;
+    const bool good_when_true =
+        condition.type == "QueueReachable" || condition.type == "WorkersReporting";
+    const bool was = old == nullptr ? good_when_true : old->status;
     const bool same_reason = old != nullptr && old->reason == condition.reason;
     if (condition.type == "QueueReachable") {
       if (!condition.status && (was || !same_reason)) {
@@ -185,7 +187,7 @@ std::vector<PoolEvent> EventsOf(const std::vector<Condition>& before,
         events.push_back({true, condition.reason, condition.message});
       }
     } else if (condition.type == "WorkersReporting") {
-      if (!condition.status && (old == nullptr || was)) {
+      if (!condition.status && was) {
         events.push_back({true, condition.reason, condition.message});
       }
     } else if ((condition.type == "DeadLetters" || condition.type == "CapacityShort") &&

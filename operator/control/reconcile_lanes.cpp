@@ -23,8 +23,6 @@ using scaling::ScalingReason;
 // Until then a worker without room is on its way like any other.
 constexpr std::chrono::seconds kNoRoomIsNewsAfter{3};
 constexpr std::chrono::milliseconds kLearnInterval{500};
-// Large images and models take their time, and a worker says nothing before it runs.
-constexpr std::chrono::minutes kSilenceIsNewsAfter{2};
 
 scaling::BudgetClaim ClaimOf(const Lane& lane, const scaling::Observation& seen,
                              const ScalingDecision& decision) {
@@ -264,7 +262,7 @@ bool Reconciler::Silent(LaneView& view, MonotonicTime now) {
   if (sample.doubt != Doubt::kNone || view.lane.queue.external || heard) return false;
   for (const PlacedWorker& worker : view.crew.placed) {
     if (worker.phase == PlacedWorker::Phase::kNoRoom) continue;
-    const MonotonicTime due = worker.since + kSilenceIsNewsAfter;
+    const MonotonicTime due = worker.since + scaling::kSilenceIsNewsAfter;
     if (now >= due) return true;
     KeepEarlier(view.state.step_due, due);
   }

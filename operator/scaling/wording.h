@@ -45,7 +45,9 @@ std::string AllLanesAnswerSentence(std::size_t lanes);
 std::string LimitedSentence(std::string_view lane, ScalingReason reason);
 // `why` is what the platform said.
 std::string CapacityShortSentence(std::string_view lane, std::string_view why);
-// `lanes`: their names, with commas.
+// Large images and models take their time, and a worker says nothing before it runs.
+inline constexpr std::chrono::minutes kSilenceIsNewsAfter{2};
+// `lanes`: their names, with commas. The sentence has the time above in words.
 std::string WorkersSilentSentence(std::string_view lanes);
 std::string InterruptedSentence(std::string_view lane, std::string_view worker, int jobs);
 std::string DeadLettersSentence(std::string_view lanes);

@@ -28,20 +28,26 @@ using std::chrono::milliseconds;
 using testing::HasSubstr;
 using web::http::http_request;
 
+// Sends a byte now and then until there is an answer.
+ClientAnswer AnswerWhileDripping(Client& client) {
+  std::atomic<bool> answered{false};
+  std::thread dripping([&] {
+    while (!answered && client.Send("x")) std::this_thread::sleep_for(milliseconds(50));
+  });
+  ClientAnswer answer = client.Answer();
+  answered = true;
+  dripping.join();
+  return answer;
+}
+
 TEST(HttpTransportDeadlinesTest, AHeaderByteByByteIsEnded) {
   const TestServer server(Ok);
   const std::int64_t before = CountTransport().timeouts;
   Client client(server.port());
   ASSERT_TRUE(client.Send("GET / HTTP/1.1\r\nHost: test\r\nX-Slow: "));
-  std::atomic<bool> answered{false};
-  std::thread dripping([&] {
-    while (!answered && client.Send("x")) std::this_thread::sleep_for(milliseconds(50));
-  });
-  const ClientAnswer answer = client.Answer();
+  const ClientAnswer answer = AnswerWhileDripping(client);
   EXPECT_EQ(answer.status, 408);
   EXPECT_THAT(answer.body, HasSubstr("the header of the request"));
-  answered = true;
-  dripping.join();
   EXPECT_EQ(client.UntilEnd(), "");
   EXPECT_EQ(CountTransport().timeouts, before + 1);
 }
@@ -50,15 +56,9 @@ TEST(HttpTransportDeadlinesTest, ABodyByteByByteIsEnded) {
   const TestServer server(Ok);
   Client client(server.port());
   ASSERT_TRUE(client.Send("POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 60000\r\n\r\n"));
-  std::atomic<bool> answered{false};
-  std::thread dripping([&] {
-    while (!answered && client.Send("x")) std::this_thread::sleep_for(milliseconds(50));
-  });
-  const ClientAnswer answer = client.Answer();
+  const ClientAnswer answer = AnswerWhileDripping(client);
   EXPECT_EQ(answer.status, 408);
   EXPECT_THAT(answer.body, HasSubstr("the body of the request"));
-  answered = true;
-  dripping.join();
 }
 
 TEST(HttpTransportDeadlinesTest, AConnectionWithoutRequestsIsClosed) {
